@@ -1,0 +1,32 @@
+# `make demo` and `make test` are all a fresh machine needs: both create and fill .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.filled
+
+.PHONY: demo test check lab clean
+.DEFAULT_GOAL := test
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## the main job on the embedded sandbox, in under a minute
+	$(BIN)/warmer demo
+
+test: $(STAMP)  ## every test that needs no root and no service
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(STAMP)  ## style, types and the borders between the rooms
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lab: $(STAMP)  ## the ways in, validated by the tools of their hosts (installs Debian packages: run as root)
+	bash tests/lab/run
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
