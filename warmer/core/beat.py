@@ -1,0 +1,206 @@
+"""A beat from request to observation: the values, none of the doing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from warmer.core.price import Billing
+from warmer.core.spec import Target
+
+
+class Status(StrEnum):
+    """The life of a prediction. UNKNOWN is a word the provider has not used before: taken as an end, never waited on."""
+
+    STARTING = "starting"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    ABORTED = "aborted"  # the deadline came before the start
+    UNKNOWN = "unknown"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the prediction may still change."""
+        return self in (Status.STARTING, Status.PROCESSING)
+
+
+class Verdict(StrEnum):
+    """What a beat or a request found."""
+
+    WARM = "warm"
+    COLD = "cold"
+    UNSURE = "unsure"
+
+
+class Reason(StrEnum):
+    """Why a beat was sent or a tick was skipped: one a tick, and no other words."""
+
+    # a beat was sent
+    FIRST_SIGHT = "first_sight"  # nothing is known of the model's last activity
+    INTERVAL_OVER = "interval_over"  # fixed: the interval has passed
+    IDLE = "idle"  # aware: nobody, customer or warmer, used the model for the interval
+    # a tick was skipped
+    CLOSED = "closed"  # outside the active hours
+    NOT_DUE = "not_due"  # fixed: the interval is still running
+    RECENT_ACTIVITY = "recent_activity"  # aware: somebody used the model within the interval
+    IN_FLIGHT = "in_flight"  # the model's last beat is still out
+    CLAIMED_ELSEWHERE = "claimed_elsewhere"  # another process sends this very beat
+    MODEL_DISABLED = "model_disabled"  # the provider refuses this model as the file has it
+    BACKING_OFF = "backing_off"  # the model's last beats failed
+    ACCOUNT_REFUSED = "account_refused"  # 401
+    CREDIT_EXHAUSTED = "credit_exhausted"  # 402
+    THROTTLED = "throttled"  # 429
+    UNREACHABLE = "unreachable"  # the provider cannot be reached at all
+
+    @property
+    def sends(self) -> bool:
+        """Whether a tick with this reason sent a beat."""
+        return self in (Reason.FIRST_SIGHT, Reason.INTERVAL_OVER, Reason.IDLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """A prediction as the provider reports it. Anything it left out is None."""
+
+    id: str
+    status: Status
+    created_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    predict_s: float | None = None  # metrics.predict_time
+    total_s: float | None = None  # metrics.total_time
+    error: str | None = None
+    model: str | None = None  # owner/name
+    version: str | None = None
+    deployment: str | None = None  # owner/name
+    deadline: datetime | None = None
+    input: Mapping[str, Any] | None = field(default=None, repr=False)  # gone from the account's list after an hour
+
+    @property
+    def wait_s(self) -> float | None:
+        """Seconds before the run: queue and boot together.
+
+        Both stamps are the provider's: a skewed clock here must not pass for a slow boot.
+        Source: `created_at` and `started_at` of a prediction; `total_time - predict_time` where a stamp is missing.
+        """
+        if self.started_at is not None:
+            return max(0.0, (self.started_at - self.created_at).total_seconds())
+        if self.total_s is not None and self.predict_s is not None:
+            return max(0.0, self.total_s - self.predict_s)
+        return None
+
+    @property
+    def run_s(self) -> float | None:
+        """Seconds of computing: `metrics.predict_time`, or completed - started."""
+        if self.predict_s is not None:
+            return self.predict_s
+        if self.started_at is not None and self.completed_at is not None:
+            return max(0.0, (self.completed_at - self.started_at).total_seconds())
+        return None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a class that bills the run alone charges nothing: failed, or ended before it started."""
+        if self.status in (Status.FAILED, Status.ABORTED):
+            return True
+        return self.status is Status.CANCELED and self.started_at is None and not self.predict_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What the provider says of a target: what to send, where, and how it bills."""
+
+    target: Target
+    version: str | None  # to be sent with the create; None where the path says it all
+    billing: Billing
+    kind: str = "model"  # what it takes and gives, in a word: text, image, audio …
+    input_schema: Mapping[str, Any] | None = field(default=None, repr=False)
+    example_input: Mapping[str, Any] | None = field(default=None, repr=False)
+    versions: tuple[str, ...] = ()  # newest first, where the provider lists them
+    hardware: str | None = None  # stated for deployments only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeatRequest:
+    """One minimal prediction to be sent."""
+
+    target: Target
+    version: str | None
+    billing: Billing
+    input: Mapping[str, Any]
+    deadline: timedelta  # enforced by the host (Cancel-After) and by us
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeatKey:
+    """Which beat: the `slot`th of `instance` of `model`. Two processes that decide from the same facts want the same."""
+
+    model: str
+    slot: int
+    instance: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The intent to send a beat, written down before it is sent."""
+
+    key: BeatKey
+    at: datetime  # by our own clock
+    policy: str
+    reason: Reason
+    request: BeatRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBeat:
+    """A beat that was claimed and has not been recorded as finished."""
+
+    key: BeatKey
+    claimed_at: datetime
+    policy: str
+    reason: Reason
+    prediction_id: str | None  # None: the create's reply never came
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One finished beat, as facts."""
+
+    model: str
+    prediction_id: str | None  # None: it never reached the provider
+    policy: str
+    reason: Reason
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    gap_s: float | None  # idle time before it; None: nothing was known of earlier activity
+    wait_s: float | None
+    run_s: float | None
+    verdict: Verdict
+    status: Status
+    error: str | None
+    cost_usd: Decimal | None
+    price: str | None  # the price used and where it is from
+    billing: Billing | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One customer's call, as seen in the account's list."""
+
+    model: str
+    prediction_id: str
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    gap_s: float | None
+    wait_s: float | None
+    run_s: float | None
+    verdict: Verdict
+    status: Status

@@ -1,0 +1,87 @@
+"""What a second of a beat costs, and who pays for what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from warmer.core.units import from_micros, to_micros
+
+
+class Billing(StrEnum):
+    """Who is billed for what. Source: the provider's billing documentation."""
+
+    PUBLIC = "public"  # active seconds only; setup and idle are free
+    PRIVATE = "private"  # every second an instance is online
+    FAST_BOOT = "fast_boot"  # active seconds only, private or not
+    OFFICIAL = "official"  # per unit of output; always on
+    DEPLOYMENT = "deployment"  # every second an instance is online
+
+    @property
+    def bills_run_only(self) -> bool:
+        """Whether a beat costs its run and nothing else."""
+        return self in (Billing.PUBLIC, Billing.FAST_BOOT)
+
+
+PRICES_READ_ON = date(2026, 11, 18)
+"""The day the table below was last compared with the public price page."""
+
+_BASE = {
+    "cpu": "0.000100",
+    "gpu-t4": "0.000225",
+    "gpu-a40-small": "0.000575",
+    "gpu-a40-large": "0.000725",
+    "gpu-l40s": "0.000975",
+    "gpu-a100-large": "0.001400",
+    "gpu-h100": "0.001525",
+}
+
+
+def _multi_gpu() -> dict[str, Decimal]:
+    """The multi-GPU SKUs, n times the single one. L40S alone puts its count before the name."""
+    table = {}
+    for sku in ("gpu-a40-large", "gpu-a100-large", "gpu-h100"):
+        table |= {f"{sku}-{n}x": Decimal(_BASE[sku]) * n for n in (2, 4, 8)}
+    return table | {f"gpu-{n}x-l40s": Decimal(_BASE["gpu-l40s"]) * n for n in (2, 4, 8)}
+
+
+PER_SECOND: dict[str, Decimal] = {sku: Decimal(usd) for sku, usd in _BASE.items()} | _multi_gpu()
+"""USD a second by hardware SKU. A model's own `price` in the file goes before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What one second costs, and how that is known."""
+
+    per_second: Decimal  # USD
+    source: str  # "file", or "SKU@DATE" of the table
+
+    def __post_init__(self) -> None:
+        if not self.per_second.is_finite() or self.per_second < 0:
+            raise ValueError("a price is a number of USD, 0 or more")
+
+    def __str__(self) -> str:
+        return f"{self.per_second:f}/s {self.source}"
+
+
+def price_of(hardware: str | None) -> Price | None:
+    """The table's price of a hardware SKU; None where the SKU is not given or not in the table."""
+    per_second = PER_SECOND.get(hardware) if hardware else None
+    return Price(per_second=per_second, source=f"{hardware}@{PRICES_READ_ON}") if per_second is not None else None
+
+
+def run_cost(run_s: float | None, price: Price | None, billing: Billing | None, status_is_free: bool) -> Decimal | None:
+    """USD for one beat, in whole micro-dollars; None where it cannot be known.
+
+    Only classes that bill the run alone can be priced by the run: elsewhere the idle window that a beat buys is the
+    larger part. A failed or never started prediction is free for those classes.
+    """
+    if billing is None or not billing.bills_run_only:
+        return None
+    if status_is_free:
+        return Decimal(0)
+    if run_s is None or price is None:
+        return None
+    return from_micros(to_micros(Decimal(str(run_s)) * price.per_second))

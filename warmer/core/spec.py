@@ -1,0 +1,113 @@
+"""What the file asks for, valid once it exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from warmer.core.hours import ActiveHours
+from warmer.core.price import Billing, Price
+
+DEFAULT_BASE_URL = "https://api.replicate.com/v1"
+AUTO_INTERVAL = timedelta(seconds=50)
+"""What `every: auto` means while nothing has been learned: under the shortest idle time-out users have measured (60 s)."""
+MIN_EVERY = timedelta(seconds=1)
+MIN_DEADLINE = timedelta(seconds=5)
+"""The provider's shortest Cancel-After."""
+DEFAULT_DEADLINE = timedelta(minutes=10)
+"""Longer than the usual boot: cutting a boot short may waste it."""
+
+
+class PolicyName(StrEnum):
+    """Who decides the next beat."""
+
+    FIXED = "fixed"
+    AWARE = "aware"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretRef:
+    """Where a secret is to be read from. Holds no secret itself."""
+
+    scheme: str  # "env", "file" or "credential"
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.name}"
+
+
+class TargetKind(StrEnum):
+    """What a heartbeat is sent to."""
+
+    MODEL = "model"
+    DEPLOYMENT = "deployment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A model or a deployment at the provider."""
+
+    kind: TargetKind
+    owner: str
+    name: str
+    version: str | None = None  # pinned; None is the latest. Always None for a deployment
+
+    @property
+    def slug(self) -> str:
+        """`owner/name`."""
+        return f"{self.owner}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.slug}:{self.version}" if self.version else self.slug
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSpec:
+    """The account at the provider, and what it allows."""
+
+    token: SecretRef = SecretRef(scheme="env", name="REPLICATE_API_TOKEN")
+    base_url: str = DEFAULT_BASE_URL
+    creates_per_minute: int = 600  # the account's documented limits; warmer stays below them
+    reads_per_minute: int = 3000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """One model to keep warm, exactly as the file asked for it."""
+
+    name: str  # the key in every log line and ledger row
+    target: Target
+    hours: ActiveHours
+    policy: PolicyName = PolicyName.AWARE
+    every: timedelta | None = None  # longest gap allowed; None is `auto`
+    input: Mapping[str, Any] | None = None  # None: the smallest valid input of the model's schema
+    billing: Billing | None = None  # None: asked of the API
+    price: Price | None = None  # None: unknown
+    deadline: timedelta = DEFAULT_DEADLINE
+    traffic: bool = True  # whether customers' calls are read from the account's list
+    where: str = field(default="", compare=False)  # "file:line" of the entry; moving it is no change
+
+    @property
+    def interval(self) -> timedelta:
+        """The longest gap to leave between two activities."""
+        return self.every if self.every is not None else AUTO_INTERVAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """The whole file."""
+
+    zone: ZoneInfo
+    models: tuple[ModelSpec, ...]
+    account: AccountSpec = field(default_factory=AccountSpec)
+    ledger: str | None = None  # a database URL; None: `ledger.db` in the state directory
+    path: str = field(default="", compare=False)  # of the file, as the person named it
+    digest: str = field(default="", compare=False)  # of its bytes: says which edit is in force
+
+    def model(self, name: str) -> ModelSpec | None:
+        """The entry called `name`, or None."""
+        return next((model for model in self.models if model.name == name), None)
