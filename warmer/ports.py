@@ -1,0 +1,140 @@
+"""What the engine needs of the world: the protocols, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from warmer.core.beat import BeatKey, BeatRequest, Claim, Contract, Observation, OpenBeat, Prediction, Reason, Request
+from warmer.core.spec import Target
+from warmer.core.state import History
+
+
+class Clock(Protocol):
+    """Time as warmer sees it. Nothing else reads a clock."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware, UTC: for active hours and ledger rows."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only ever go forward: for durations, never for dates."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return `seconds` of this clock later; at once if not positive."""
+        ...
+
+
+class Schedule(Protocol):
+    """Calls one function per name at a time: the daemon's timers."""
+
+    def arm(self, name: str, delay_s: float) -> None:
+        """Call for `name` once, `delay_s` from now; replaces what was armed for it."""
+        ...
+
+    def disarm(self, name: str) -> None:
+        """Forget `name`; harmless where nothing is armed."""
+        ...
+
+
+class Provider(Protocol):
+    """A host of models. Every method may raise the ProviderError branch of `warmer.errors`."""
+
+    async def describe(self, target: Target) -> Contract:
+        """What the provider says of the target now: version to send, billing class, input schema."""
+        ...
+
+    async def admit(self) -> None:
+        """Return when the account's rate allows one more create: first come, first served."""
+        ...
+
+    async def create(self, request: BeatRequest) -> Prediction:
+        """Send one prediction, once. Raises Doubtful where it may have been accepted without a reply."""
+        ...
+
+    async def read(self, prediction_id: str) -> Prediction:
+        """The prediction as it stands."""
+        ...
+
+    async def cancel(self, prediction_id: str) -> None:
+        """Ask for the prediction to be stopped; harmless on a finished one."""
+        ...
+
+    async def recent(self, since: datetime, *, limit: int = 1000) -> tuple[Prediction, ...]:
+        """The account's predictions created at or after `since` (provider's clock), newest first, at most `limit`."""
+        ...
+
+    async def verify(self) -> str:
+        """The account's name: the cheapest proof that the token is good."""
+        ...
+
+    @property
+    def skew(self) -> timedelta:
+        """How far the provider's clock is ahead of ours, by its last reply; zero where it is within two seconds."""
+        ...
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        ...
+
+
+class Ledger(Protocol):
+    """The durable record. Methods block, shortly; each is atomic and may raise LedgerError."""
+
+    def claim(self, claim: Claim) -> bool:
+        """Write down the intent to send. False where another process has claimed the same beat."""
+        ...
+
+    def sent(self, key: BeatKey, prediction: Prediction) -> None:
+        """The provider accepted the beat."""
+        ...
+
+    def finish(self, key: BeatKey, observation: Observation) -> bool:
+        """Record how the beat ended. False where that was on record already."""
+        ...
+
+    def open_beats(self) -> tuple[OpenBeat, ...]:
+        """Beats that were claimed and are not finished, oldest first."""
+        ...
+
+    def history(self, model: str) -> History:
+        """What is known of one model, for `core.state.fold`."""
+        ...
+
+    def known_beats(self, prediction_ids: Iterable[str]) -> frozenset[str]:
+        """Those of the ids that are beats of ours."""
+        ...
+
+    def add_requests(self, requests: Iterable[Request]) -> int:
+        """Record customers' calls, once each by prediction id; a later reading completes an earlier one. New ones."""
+        ...
+
+    def open_requests(self, since: datetime) -> tuple[Request, ...]:
+        """Customers' calls created at or after `since` that were last seen unfinished."""
+        ...
+
+    def newest_request_at(self) -> datetime | None:
+        """Creation of the newest customer call on record, over all models."""
+        ...
+
+    def count_tick(self, model: str, reason: Reason, at: datetime) -> None:
+        """One more tick of `model` ended with `reason`."""
+        ...
+
+    def ticks(self, since: datetime) -> Mapping[tuple[str, Reason], int]:
+        """How many ticks ended with which reason, by model, in the hours from `since` on."""
+        ...
+
+    def beats(self, *, since: datetime | None = None, model: str | None = None) -> Iterator[Observation]:
+        """Finished beats, oldest first."""
+        ...
+
+    def requests(self, *, since: datetime | None = None, model: str | None = None) -> Iterator[Request]:
+        """Customers' calls, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
