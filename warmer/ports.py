@@ -6,7 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from warmer.core.beat import BeatKey, BeatRequest, Claim, Contract, Observation, OpenBeat, Prediction, Reason, Request
+from warmer.core.beat import (
+    BeatKey,
+    BeatRequest,
+    Claim,
+    Contract,
+    Observation,
+    OpenBeat,
+    Prediction,
+    Reason,
+    Request,
+    Use,
+)
 from warmer.core.spec import Target
 from warmer.core.state import History
 
@@ -113,6 +124,14 @@ class Ledger(Protocol):
 
     def open_requests(self, since: datetime) -> tuple[Request, ...]:
         """Customers' calls created at or after `since` that were last seen unfinished."""
+        ...
+
+    def uses(self, model: str, start: datetime, end: datetime) -> tuple[Use, ...]:
+        """Beats and calls of `model` that were waiting or running at some time from `start` to `end`."""
+        ...
+
+    def last_activity_before(self, model: str, moment: datetime) -> datetime | None:
+        """End of the model's last use that had ended by `moment`; `moment` itself where one was still going on."""
         ...
 
     def newest_request_at(self) -> datetime | None:

@@ -113,6 +113,41 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """When one prediction, ours or a customer's, occupied its model. All stamps are the provider's."""
+
+    id: str
+    status: Status
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    wait_s: float | None
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> Use:
+        """The times of `prediction`."""
+        return cls(
+            id=prediction.id,
+            status=prediction.status,
+            created_at=prediction.created_at,
+            started_at=prediction.started_at,
+            completed_at=prediction.completed_at,
+            wait_s=prediction.wait_s,
+        )
+
+    def was_waiting_at(self, moment: datetime) -> bool:
+        """Whether it had come and not yet started."""
+        end = self.started_at or self.completed_at
+        return self.created_at <= moment and (end is None or end > moment)
+
+    def was_running_at(self, moment: datetime) -> bool:
+        """Whether it had started and not yet ended: an instance was up."""
+        if self.started_at is None or self.started_at > moment:
+            return False
+        return self.completed_at is None or self.completed_at > moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """What the provider says of a target: what to send, where, and how it bills."""
 
@@ -165,6 +200,7 @@ class OpenBeat:
     claimed_at: datetime
     policy: str
     reason: Reason
+    request: BeatRequest
     prediction_id: str | None  # None: the create's reply never came
 
 

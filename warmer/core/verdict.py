@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from warmer.core.beat import Prediction, Status, Verdict
+from warmer.core.beat import Status, Use, Verdict
 
 DEFAULT_WARM_WAIT_S = 0.2
 """The typical warm wait until a model's own waits are known. A recorded warm prediction waited 0.013 s."""
@@ -22,48 +22,40 @@ def baseline_s(warm_waits: Sequence[float]) -> float:
     return median(recent) if len(recent) >= 3 else DEFAULT_WARM_WAIT_S
 
 
-def judge(found: Prediction, others: Sequence[Prediction], typical_s: float) -> Verdict:
-    """What `found` met, given the same model's other predictions around it and its typical warm wait.
+def judge(found: Use, others: Sequence[Use], typical_s: float) -> Verdict:
+    """What `found` met, given the same model's other uses around it and its typical warm wait.
 
-    Another prediction that was waiting or running when this one was created changes what a wait can prove:
+    Another use that was running or waiting when this one came changes what a wait can prove:
 
-    - It was waiting, and turned out cold: this one waited for the rest of the same boot, and was cold too.
-    - It was running: an instance was up, so that a long wait is as likely a queue as a boot.
+    - One was running: an instance was up, so that a long wait is as likely a queue as a boot.
+    - One was waiting for a boot: this one waited for the rest of the same boot, and was cold too, however short that was.
     """
-    wait = found.wait_s
-    if wait is None or found.status is Status.UNKNOWN:
+    if found.wait_s is None or found.status is Status.UNKNOWN:
         return Verdict.UNSURE
-    limits = _limits(typical_s)
-    by_wait = _by_wait(wait, limits)
-    for other in others:
-        if other.id == found.id or other.created_at > found.created_at:
-            continue
-        other_start, other_end = other.started_at, other.completed_at
-        if other.status.is_open and other_start is None:
-            return Verdict.COLD if by_wait is Verdict.COLD else Verdict.UNSURE
-        if other_start is None:
-            continue  # ended without a start: it proves nothing
-        if other_start > found.created_at:  # it was waiting when this one came
-            if _by_wait(other.wait_s or 0.0, limits) is not Verdict.WARM:
-                return Verdict.COLD if _waited_it_out(found, other, limits) else Verdict.UNSURE
-        elif other_end is None or other_end > found.created_at:  # it was running when this one came
-            return Verdict.WARM if by_wait is Verdict.WARM else Verdict.UNSURE
-    return by_wait
+    by_wait = _by_wait(found.wait_s, typical_s)
+    earlier = [other for other in others if other.id != found.id and other.created_at <= found.created_at]
+    if any(other.was_running_at(found.created_at) for other in earlier):
+        return Verdict.WARM if by_wait is Verdict.WARM else Verdict.UNSURE
+    waiting = [other for other in earlier if other.was_waiting_at(found.created_at)]
+    if not waiting:
+        return by_wait
+    boots = [other for other in waiting if other.wait_s is not None and _by_wait(other.wait_s, typical_s) is Verdict.COLD]
+    if any(_started_no_later(other, found) for other in boots):
+        return Verdict.COLD
+    if all(_is_warm(other, typical_s) for other in waiting):
+        return by_wait
+    return Verdict.COLD if by_wait is Verdict.COLD else Verdict.UNSURE
 
 
-def _limits(typical_s: float) -> tuple[float, float]:
-    return max(WARM_AT_MOST_S, 4 * typical_s), max(COLD_AT_LEAST_S, 10 * typical_s)
-
-
-def _by_wait(wait_s: float, limits: tuple[float, float]) -> Verdict:
-    warm_at_most, cold_at_least = limits
-    if wait_s <= warm_at_most:
+def _by_wait(wait_s: float, typical_s: float) -> Verdict:
+    if wait_s <= max(WARM_AT_MOST_S, 4 * typical_s):
         return Verdict.WARM
-    return Verdict.COLD if wait_s >= cold_at_least else Verdict.UNSURE
+    return Verdict.COLD if wait_s >= max(COLD_AT_LEAST_S, 10 * typical_s) else Verdict.UNSURE
 
 
-def _waited_it_out(found: Prediction, other: Prediction, limits: tuple[float, float]) -> bool:
-    """Whether `found` started no earlier than `other`, whose own wait was certainly a boot."""
-    if found.started_at is None or other.started_at is None:
-        return False
-    return found.started_at >= other.started_at and _by_wait(other.wait_s or 0.0, limits) is Verdict.COLD
+def _is_warm(use: Use, typical_s: float) -> bool:
+    return use.wait_s is not None and _by_wait(use.wait_s, typical_s) is Verdict.WARM
+
+
+def _started_no_later(other: Use, found: Use) -> bool:
+    return other.started_at is not None and found.started_at is not None and other.started_at <= found.started_at

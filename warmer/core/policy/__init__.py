@@ -29,6 +29,5 @@ def decide(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
     if state.hold is not None:
         return Rest(reason=state.hold.reason, until=state.hold.until)
     if state.in_flight_since is not None:
-        # The host ends it at its deadline; the tick that comes with its end decides anew.
-        return Rest(reason=Reason.IN_FLIGHT, until=max(now + spec.interval, state.in_flight_since + spec.deadline))
+        return Rest(reason=Reason.IN_FLIGHT, until=now + spec.interval)
     return _POLICIES[spec.policy](now, state, spec)

@@ -1,0 +1,106 @@
+"""From predictions as the provider reports them to the facts that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from warmer.core.beat import Observation, OpenBeat, Prediction, Request, Status, Use, Verdict
+from warmer.core.price import Price, run_cost
+from warmer.core.spec import ModelSpec, TargetKind
+from warmer.core.verdict import baseline_s, judge
+
+
+def observe(
+    beat: OpenBeat,
+    prediction: Prediction,
+    *,
+    price: Price | None,
+    others: Sequence[Use],
+    last_activity: datetime | None,
+    warm_waits: Sequence[float],
+) -> Observation:
+    """The finished beat as facts. `last_activity` is the end of the use before it, by the provider's clock."""
+    billing = beat.request.billing
+    cost = run_cost(prediction.run_s, price, billing, prediction.is_free)
+    return Observation(
+        model=beat.key.model,
+        prediction_id=prediction.id,
+        policy=beat.policy,
+        reason=beat.reason,
+        created_at=prediction.created_at,
+        started_at=prediction.started_at,
+        completed_at=prediction.completed_at,
+        gap_s=_gap_s(prediction.created_at, last_activity),
+        wait_s=prediction.wait_s,
+        run_s=prediction.run_s,
+        verdict=judge(Use.of(prediction), others, baseline_s(warm_waits)),
+        status=prediction.status,
+        error=prediction.error,
+        cost_usd=cost,
+        price=str(price) if price is not None and cost is not None else None,
+        billing=billing,
+    )
+
+
+def unsent(beat: OpenBeat, error: str, *, certain: bool) -> Observation:
+    """A beat that has no prediction. `certain`: it never reached the provider, so that it cost nothing."""
+    return Observation(
+        model=beat.key.model,
+        prediction_id=None,
+        policy=beat.policy,
+        reason=beat.reason,
+        created_at=beat.claimed_at,
+        started_at=None,
+        completed_at=None,
+        gap_s=None,
+        wait_s=None,
+        run_s=None,
+        verdict=Verdict.UNSURE,
+        status=Status.FAILED if certain else Status.UNKNOWN,
+        error=error,
+        cost_usd=Decimal(0) if certain else None,
+        price=None,
+        billing=beat.request.billing,
+    )
+
+
+def request_of(
+    prediction: Prediction,
+    model: str,
+    *,
+    others: Sequence[Use],
+    last_activity: datetime | None,
+    warm_waits: Sequence[float],
+) -> Request:
+    """A customer's call as facts; its verdict stays unsure until it has started."""
+    return Request(
+        model=model,
+        prediction_id=prediction.id,
+        created_at=prediction.created_at,
+        started_at=prediction.started_at,
+        completed_at=prediction.completed_at,
+        gap_s=_gap_s(prediction.created_at, last_activity),
+        wait_s=prediction.wait_s,
+        run_s=prediction.run_s,
+        verdict=judge(Use.of(prediction), others, baseline_s(warm_waits)),
+        status=prediction.status,
+    )
+
+
+def concerns(prediction: Prediction, spec: ModelSpec, version: str | None) -> bool:
+    """Whether `prediction` ran in the very instances that a beat for `spec` keeps warm.
+
+    A deployment has instances of its own, and so has every version. `version` is the one beats are sent to; None
+    where the provider hides it.
+    """
+    if spec.target.kind is TargetKind.DEPLOYMENT:
+        return prediction.deployment == spec.target.slug
+    if prediction.deployment is not None or prediction.model != spec.target.slug:
+        return False
+    return version is None or prediction.version is None or prediction.version == version
+
+
+def _gap_s(created_at: datetime, last_activity: datetime | None) -> float | None:
+    return None if last_activity is None else max(0.0, (created_at - last_activity).total_seconds())

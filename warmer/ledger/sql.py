@@ -1,0 +1,418 @@
+"""The ledger over SQLAlchemy Core."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from warmer.core.beat import (
+    BeatKey,
+    BeatRequest,
+    Claim,
+    Observation,
+    OpenBeat,
+    Prediction,
+    Reason,
+    Request,
+    Status,
+    Use,
+    Verdict,
+)
+from warmer.core.price import Billing
+from warmer.core.spec import Target, TargetKind
+from warmer.core.state import History
+from warmer.core.units import from_micros, to_micros
+from warmer.core.verdict import BASELINE_WAITS
+from warmer.errors import LedgerError
+from warmer.ledger.tables import beats, requests, ticks
+
+_OPEN = (Status.STARTING.value, Status.PROCESSING.value)
+_BATCH = 500
+
+
+@contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Turn the database's errors into one that says what to do."""
+    try:
+        yield
+    except (sa.exc.DBAPIError, sqlite3.Error) as exc:
+        cause = str(exc.orig) if isinstance(exc, sa.exc.DBAPIError) else str(exc)
+        raise LedgerError(f"ledger {path}: {cause}. {_advice(cause)}") from None
+
+
+def _advice(cause: str) -> str:
+    for fragment, advice in (
+        ("locked", "Another program holds it: stop that one, or wait"),
+        ("readonly", "Make the file and its folder writable for this user"),
+        ("full", "Free some space on its disk"),
+        ("not a database", "It is some other file: name another one under `ledger:`"),
+        ("malformed", "It is damaged: put a backup in its place, or move it away to start anew"),
+    ):
+        if fragment in cause:
+            return advice
+    return "Check the path under `ledger:` and its disk"
+
+
+class SqlLedger:
+    """Implements the `Ledger` port. Every method is one transaction."""
+
+    def __init__(self, engine: sa.Engine, path: str) -> None:
+        self._engine, self.path = engine, path
+        self._insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        with explained(self.path), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        with explained(self.path), self._engine.connect().execution_options(reads_only=True) as connection:
+            yield connection
+
+    # -- beats -------------------------------------------------------------------------------------------------------
+
+    def claim(self, claim: Claim) -> bool:
+        """Write down the intent to send. False where the same beat is claimed already."""
+        key = claim.key
+        row = {
+            "model": key.model,
+            "instance": key.instance,
+            "slot": key.slot,
+            "policy": claim.policy,
+            "reason": claim.reason.value,
+            "claimed_at": claim.at,
+            "request": _dump_request(claim.request),
+        }
+        with self._write() as connection:
+            result = connection.execute(self._insert(beats).values(row).on_conflict_do_nothing())
+            return result.rowcount == 1
+
+    def sent(self, key: BeatKey, prediction: Prediction) -> None:
+        """The provider accepted the beat."""
+        with self._write() as connection:
+            connection.execute(
+                sa.update(beats)
+                .where(*_is(key), beats.c.status.is_(None))
+                .values(prediction_id=prediction.id, created_at=prediction.created_at)
+            )
+
+    def finish(self, key: BeatKey, observation: Observation) -> bool:
+        """Record how the beat ended. False where that was on record already."""
+        facts = {
+            "prediction_id": observation.prediction_id,
+            "created_at": observation.created_at if observation.prediction_id else None,
+            "started_at": observation.started_at,
+            "completed_at": observation.completed_at,
+            "gap_s": observation.gap_s,
+            "wait_s": observation.wait_s,
+            "run_s": observation.run_s,
+            "verdict": observation.verdict.value,
+            "status": observation.status.value,
+            "error": observation.error,
+            "cost_micros": None if observation.cost_usd is None else to_micros(observation.cost_usd),
+            "price": observation.price,
+            "billing": observation.billing.value if observation.billing else None,
+            "request": None,
+        }
+        with self._write() as connection:
+            if observation.prediction_id:
+                # The account's list may have shown it as a stranger's before its id was known to be ours.
+                connection.execute(sa.delete(requests).where(requests.c.prediction_id == observation.prediction_id))
+            result = connection.execute(sa.update(beats).where(*_is(key), beats.c.status.is_(None)).values(facts))
+            return result.rowcount == 1
+
+    def open_beats(self) -> tuple[OpenBeat, ...]:
+        """Beats that were claimed and are not finished, oldest first."""
+        query = sa.select(beats).where(beats.c.status.is_(None)).order_by(beats.c.claimed_at)
+        with self._read() as connection:
+            return tuple(_open_beat(row) for row in connection.execute(query).mappings())
+
+    def history(self, model: str) -> History:
+        """What is known of one model."""
+        mine, theirs = beats.c.model == model, requests.c.model == model
+        used = sa.union_all(
+            sa.select(sa.func.max(beats.c.completed_at)).where(mine, _ran(beats)),
+            sa.select(sa.func.max(requests.c.completed_at)).where(theirs, _ran(requests)),
+        )
+        waits = sa.union_all(
+            *(
+                sa.select(
+                    sa.select(table.c.created_at, table.c.wait_s)
+                    .where(table.c.model == model, table.c.wait_s.is_not(None), table.c.verdict != Verdict.COLD.value)
+                    .order_by(table.c.created_at.desc())
+                    .limit(BASELINE_WAITS)
+                    .subquery()
+                )
+                for table in (beats, requests)
+            )
+        ).subquery()
+        with self._read() as connection:
+            slots, last_beat_at = connection.execute(
+                sa.select(sa.func.max(beats.c.slot), sa.func.max(beats.c.created_at)).where(mine)
+            ).one()
+            open_row = (
+                connection.execute(sa.select(beats).where(mine, beats.c.status.is_(None)).order_by(beats.c.slot))
+                .mappings()
+                .first()
+            )
+            ends = [end for (end,) in connection.execute(used) if end is not None]
+            running_since = connection.execute(
+                sa.select(sa.func.max(requests.c.created_at)).where(theirs, requests.c.status.in_(_OPEN))
+            ).scalar()
+            recent = connection.execute(sa.select(waits.c.wait_s).order_by(waits.c.created_at.desc()))
+            return History(
+                slots=slots or 0,
+                open_beat=_open_beat(open_row) if open_row else None,
+                last_beat_at=last_beat_at,
+                last_activity=max(ends, default=None),
+                running_since=running_since,
+                warm_waits=tuple(wait for (wait,) in recent.fetchmany(BASELINE_WAITS)),
+            )
+
+    def known_beats(self, prediction_ids: Iterable[str]) -> frozenset[str]:
+        """Those of the ids that are beats of ours."""
+        wanted, known = list(prediction_ids), set[str]()
+        with self._read() as connection:
+            for start in range(0, len(wanted), _BATCH):
+                query = sa.select(beats.c.prediction_id).where(
+                    beats.c.prediction_id.in_(wanted[start : start + _BATCH])
+                )
+                known.update(connection.execute(query).scalars())
+        return frozenset(known)
+
+    def beats(self, *, since: datetime | None = None, model: str | None = None) -> Iterator[Observation]:
+        """Finished beats, oldest first."""
+        at = sa.func.coalesce(beats.c.created_at, beats.c.claimed_at)
+        query = sa.select(beats).where(beats.c.status.is_not(None)).order_by(at, beats.c.model, beats.c.slot)
+        if since is not None:
+            query = query.where(at >= sa.bindparam("since", since, type_=beats.c.claimed_at.type))
+        if model is not None:
+            query = query.where(beats.c.model == model)
+        with self._read() as connection:
+            for row in connection.execute(query).mappings():
+                yield _observation(row)
+
+    # -- customers' calls --------------------------------------------------------------------------------------------
+
+    def add_requests(self, calls: Iterable[Request]) -> int:
+        """Record customers' calls, once each; a later reading completes an earlier one. Returns how many were new."""
+        rows = [_request_row(call) for call in calls]
+        if not rows:
+            return 0
+        insert = self._insert(requests)
+        changing = {name: insert.excluded[name] for name in rows[0] if name not in ("model", "prediction_id")}
+        upsert = insert.on_conflict_do_update(index_elements=["model", "prediction_id"], set_=changing)
+        with self._write() as connection:
+            known = set[tuple[str, str]]()
+            for start in range(0, len(rows), _BATCH):
+                ids = [row["prediction_id"] for row in rows[start : start + _BATCH]]
+                query = sa.select(requests.c.model, requests.c.prediction_id).where(requests.c.prediction_id.in_(ids))
+                known.update((model, prediction_id) for model, prediction_id in connection.execute(query))
+            connection.execute(upsert, rows)
+        return len({(row["model"], row["prediction_id"]) for row in rows} - known)
+
+    def open_requests(self, since: datetime) -> tuple[Request, ...]:
+        """Customers' calls created at or after `since` that were last seen unfinished."""
+        query = sa.select(requests).where(requests.c.status.in_(_OPEN), requests.c.created_at >= since)
+        with self._read() as connection:
+            return tuple(_request(row) for row in connection.execute(query).mappings())
+
+    def newest_request_at(self) -> datetime | None:
+        """Creation of the newest customer call on record."""
+        with self._read() as connection:
+            newest: datetime | None = connection.execute(sa.select(sa.func.max(requests.c.created_at))).scalar()
+            return newest
+
+    def requests(self, *, since: datetime | None = None, model: str | None = None) -> Iterator[Request]:
+        """Customers' calls, oldest first."""
+        query = sa.select(requests).order_by(requests.c.created_at, requests.c.model, requests.c.prediction_id)
+        if since is not None:
+            query = query.where(requests.c.created_at >= since)
+        if model is not None:
+            query = query.where(requests.c.model == model)
+        with self._read() as connection:
+            for row in connection.execute(query).mappings():
+                yield _request(row)
+
+    # -- both --------------------------------------------------------------------------------------------------------
+
+    def uses(self, model: str, start: datetime, end: datetime) -> tuple[Use, ...]:
+        """Beats and calls of `model` that were waiting or running at some time from `start` to `end`."""
+        found = []
+        with self._read() as connection:
+            for table in (beats, requests):
+                query = sa.select(table).where(
+                    table.c.model == model,
+                    table.c.created_at <= end,
+                    # An index range; nothing runs longer than the provider allows.
+                    table.c.created_at >= start - timedelta(hours=1),
+                    sa.or_(table.c.completed_at.is_(None), table.c.completed_at >= start),
+                )
+                found += [_use(row) for row in connection.execute(query).mappings()]
+        return tuple(sorted(found, key=lambda use: use.created_at))
+
+    def last_activity_before(self, model: str, moment: datetime) -> datetime | None:
+        """End of the model's last use that had ended by `moment`; `moment` itself where one was still going on."""
+        if any(use.created_at < moment and _reaches(use, moment) for use in self.uses(model, moment, moment)):
+            return moment
+        with self._read() as connection:
+            ends = [
+                connection.execute(
+                    sa.select(sa.func.max(table.c.completed_at)).where(
+                        table.c.model == model, table.c.completed_at <= moment, _ran(table)
+                    )
+                ).scalar()
+                for table in (beats, requests)
+            ]
+        return max((end for end in ends if end is not None), default=None)
+
+    # -- ticks -------------------------------------------------------------------------------------------------------
+
+    def count_tick(self, model: str, reason: Reason, at: datetime) -> None:
+        """One more tick of `model` ended with `reason`."""
+        hour = at.replace(minute=0, second=0, microsecond=0)
+        insert = self._insert(ticks).values(model=model, hour=hour, reason=reason.value, count=1)
+        upsert = insert.on_conflict_do_update(
+            index_elements=["model", "hour", "reason"], set_={"count": ticks.c.count + 1}
+        )
+        with self._write() as connection:
+            connection.execute(upsert)
+
+    def ticks(self, since: datetime) -> Mapping[tuple[str, Reason], int]:
+        """How many ticks ended with which reason, by model, in the hours from `since` on."""
+        query = (
+            sa.select(ticks.c.model, ticks.c.reason, sa.func.sum(ticks.c.count))
+            .where(ticks.c.hour >= since.replace(minute=0, second=0, microsecond=0))
+            .group_by(ticks.c.model, ticks.c.reason)
+        )
+        with self._read() as connection:
+            return {(model, Reason(reason)): int(count) for model, reason, count in connection.execute(query)}
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+
+def _is(key: BeatKey) -> tuple[sa.ColumnElement[bool], ...]:
+    return (beats.c.model == key.model, beats.c.instance == key.instance, beats.c.slot == key.slot)
+
+
+def _ran(table: sa.Table) -> sa.ColumnElement[bool]:
+    # What was canceled or aborted before it started has used nothing.
+    return sa.or_(table.c.started_at.is_not(None), table.c.status == Status.SUCCEEDED.value)
+
+
+def _reaches(use: Use, moment: datetime) -> bool:
+    return use.status.is_open or (use.completed_at is not None and use.completed_at > moment)
+
+
+def _dump_request(request: BeatRequest) -> str:
+    return json.dumps(
+        {
+            "target": {
+                "kind": request.target.kind.value,
+                "owner": request.target.owner,
+                "name": request.target.name,
+                "version": request.target.version,
+            },
+            "version": request.version,
+            "billing": request.billing.value,
+            "input": dict(request.input),
+            "deadline_s": request.deadline.total_seconds(),
+        }
+    )
+
+
+def _load_request(text: str) -> BeatRequest:
+    raw = json.loads(text)
+    target = raw["target"]
+    return BeatRequest(
+        target=Target(
+            kind=TargetKind(target["kind"]), owner=target["owner"], name=target["name"], version=target["version"]
+        ),
+        version=raw["version"],
+        billing=Billing(raw["billing"]),
+        input=raw["input"],
+        deadline=timedelta(seconds=raw["deadline_s"]),
+    )
+
+
+def _open_beat(row: sa.RowMapping) -> OpenBeat:
+    return OpenBeat(
+        key=BeatKey(model=row["model"], slot=row["slot"], instance=row["instance"]),
+        claimed_at=row["claimed_at"],
+        policy=row["policy"],
+        reason=Reason(row["reason"]),
+        request=_load_request(row["request"]),
+        prediction_id=row["prediction_id"],
+    )
+
+
+def _observation(row: sa.RowMapping) -> Observation:
+    return Observation(
+        model=row["model"],
+        prediction_id=row["prediction_id"],
+        policy=row["policy"],
+        reason=Reason(row["reason"]),
+        created_at=row["created_at"] or row["claimed_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        gap_s=row["gap_s"],
+        wait_s=row["wait_s"],
+        run_s=row["run_s"],
+        verdict=Verdict(row["verdict"]),
+        status=Status(row["status"]),
+        error=row["error"],
+        cost_usd=None if row["cost_micros"] is None else from_micros(row["cost_micros"]),
+        price=row["price"],
+        billing=Billing(row["billing"]) if row["billing"] else None,
+    )
+
+
+def _request_row(call: Request) -> dict[str, Any]:
+    return {
+        "model": call.model,
+        "prediction_id": call.prediction_id,
+        "created_at": call.created_at,
+        "started_at": call.started_at,
+        "completed_at": call.completed_at,
+        "gap_s": call.gap_s,
+        "wait_s": call.wait_s,
+        "run_s": call.run_s,
+        "verdict": call.verdict.value,
+        "status": call.status.value,
+    }
+
+
+def _request(row: sa.RowMapping) -> Request:
+    return Request(
+        model=row["model"],
+        prediction_id=row["prediction_id"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        gap_s=row["gap_s"],
+        wait_s=row["wait_s"],
+        run_s=row["run_s"],
+        verdict=Verdict(row["verdict"]),
+        status=Status(row["status"]),
+    )
+
+
+def _use(row: sa.RowMapping) -> Use:
+    return Use(
+        id=row["prediction_id"],
+        status=Status(row["status"]) if row["status"] else Status.STARTING,
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        wait_s=row["wait_s"],
+    )

@@ -1,0 +1,86 @@
+"""The tables, as the code sees them. Their making is in `migrations`: a released one is never edited."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """An aware instant as whole microseconds since 1970: exact, sortable and alike in every database."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
+        """Refuses a naive datetime: its zone would be a guess."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("the ledger keeps aware instants only")
+        return (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
+        """UTC."""
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+metadata = sa.MetaData()
+
+beats = sa.Table(
+    "beats",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("instance", sa.Integer, primary_key=True),
+    sa.Column("slot", sa.Integer, primary_key=True),  # with the two above: what two processes cannot both claim
+    sa.Column("policy", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("claimed_at", Instant, nullable=False),  # our clock; all other stamps are the provider's
+    sa.Column("request", sa.Text),  # JSON, to find a beat whose reply was lost; gone once it is finished
+    sa.Column("prediction_id", sa.Text, unique=True),
+    sa.Column("created_at", Instant),
+    sa.Column("started_at", Instant),
+    sa.Column("completed_at", Instant),
+    sa.Column("gap_s", sa.Float),
+    sa.Column("wait_s", sa.Float),
+    sa.Column("run_s", sa.Float),
+    sa.Column("verdict", sa.Text),
+    sa.Column("status", sa.Text),  # null while the beat is out
+    sa.Column("error", sa.Text),
+    sa.Column("cost_micros", sa.BigInteger),  # null: unknown, which is not 0
+    sa.Column("price", sa.Text),
+    sa.Column("billing", sa.Text),
+    sa.Index("beats_by_time", "model", "created_at"),
+    sa.Index("beats_by_end", "model", "completed_at"),
+)
+
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("prediction_id", sa.Text, primary_key=True),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("started_at", Instant),
+    sa.Column("completed_at", Instant),
+    sa.Column("gap_s", sa.Float),
+    sa.Column("wait_s", sa.Float),
+    sa.Column("run_s", sa.Float),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Index("requests_by_time", "model", "created_at"),
+    sa.Index("requests_by_end", "model", "completed_at"),
+)
+
+ticks = sa.Table(
+    "ticks",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("hour", Instant, primary_key=True),  # the full hour, UTC
+    sa.Column("reason", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+)
