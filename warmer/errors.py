@@ -9,6 +9,7 @@ WarmerError
     ├── CreditExhausted    4  402: no credit or a spend limit; comes back by itself
     ├── Throttled          3  429: the account asked too often
     ├── ModelRefused       3  403, 404, 422: this model, as the file has it
+    ├── ModelFailed        3  the prediction was accepted and did not succeed
     ├── Unavailable        3  5xx or an unreadable answer: the provider's fault, worth another try later
     ├── Unreachable        3  no connection: the request never arrived
     └── Doubtful           3  the reply was lost: the request may have been carried out
@@ -98,6 +99,10 @@ class ModelRefused(ProviderError):
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class ModelFailed(ProviderError):
+    """The prediction was accepted and did not succeed: the model's own fault, or too short a deadline."""
 
 
 class Unavailable(ProviderError):

@@ -34,6 +34,7 @@ class Event(StrEnum):
     CONFIG_REJECTED = "config.rejected"
     TRAFFIC_FAILED = "traffic.failed"
     LEDGER_FAILED = "ledger.failed"
+    TICK_CRASHED = "tick.crashed"
     LIBRARY_WARNED = "library.warned"
 
 

@@ -71,5 +71,7 @@ def rule_for(error: ProviderError) -> Rule:
 
 def held_until(error: ProviderError, failures: int, now: datetime, jitter: float) -> datetime:
     """When to try again after `error`, the `failures`th in a row. A throttle's own hint is never undercut."""
+    if isinstance(error, Throttled) and failures == 1:
+        return now + error.retry_after
     pause = rule_for(error).backoff.pause(failures, jitter)
     return now + (max(pause, error.retry_after) if isinstance(error, Throttled) else pause)

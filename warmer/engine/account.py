@@ -1,0 +1,33 @@
+"""All that serves one account at the provider, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from warmer.core.spec import ModelSpec
+from warmer.engine.contracts import Contracts
+from warmer.engine.desk import Desk
+from warmer.engine.heartbeat import Heartbeat
+from warmer.engine.standing import Standing
+from warmer.engine.traffic import Traffic
+from warmer.ports import Clock, Provider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One provider, and what is known of it."""
+
+    provider: Provider
+    standing: Standing
+    traffic: Traffic
+    heartbeat: Heartbeat
+
+    @classmethod
+    def over(cls, provider: Provider, desk: Desk, clock: Clock, models: Callable[[], Sequence[ModelSpec]]) -> Account:
+        """Everything over `provider`. `models` gives the entries in force."""
+        standing = Standing()
+        contracts = Contracts(provider, clock)
+        traffic = Traffic(provider, desk, clock, contracts, models)
+        heartbeat = Heartbeat(provider, desk, clock, standing=standing, traffic=traffic, contracts=contracts)
+        return cls(provider=provider, standing=standing, traffic=traffic, heartbeat=heartbeat)

@@ -1,0 +1,210 @@
+"""`warmer run`: starts loudly, reloads whole or not at all, leaves politely."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+
+from warmer import __version__
+from warmer.core.spec import Spec
+from warmer.engine.account import Account
+from warmer.engine.desk import Desk
+from warmer.engine.fleet import DRAIN, Fleet
+from warmer.engine.recovery import Recovery
+from warmer.engine.schedule_local import LocalSchedule
+from warmer.engine.supervisor import Supervisor
+from warmer.engine.watch import POLL_S, Watched
+from warmer.errors import ConfigError, LedgerError, ProviderError, WarmerError
+from warmer.log import Event, get
+from warmer.ports import Clock, Ledger, Provider
+
+CUT = timedelta(seconds=1.8)
+"""How long cancelling what is left may take. Together with DRAIN under 5 s."""
+_TRAFFIC_EVERY_S = 300.0
+_RECOVERY_EVERY_S = 60.0
+
+
+class Daemon:
+    """The models of one file, kept warm until told to stop."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        load: Callable[[], Spec],
+        connect: Callable[[Spec], Provider],
+        ledger: Ledger,
+        clock: Clock,
+        speed: float = 1.0,
+        supervisor: Supervisor | None = None,
+    ) -> None:
+        """`load` reads the file anew; `connect` reads the token and opens a provider. Both may raise ConfigError."""
+        self._load, self._connect, self._clock = load, connect, clock
+        self._desk = Desk(ledger)
+        self._fleet = Fleet(spec, self._account(spec), clock)
+        self._schedule = LocalSchedule(self._fleet.due, speed=speed)
+        self._speed = speed
+        self._supervisor = supervisor or Supervisor()
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._retired = list[Account]()
+
+    async def run(self, *, watch: bool = True, signals: bool = True) -> None:
+        """Serve until `stop`; returns once nothing of ours is left running at the provider."""
+        spec = self._fleet.spec
+        get().info(
+            Event.DAEMON_STARTED,
+            version=__version__,
+            config=spec.path,
+            digest=spec.digest,
+            models=len(spec.models),
+            base_url=spec.account.base_url,
+        )
+        if signals:
+            self._listen()
+        self._schedule.start()
+        self._fleet.start(self._schedule)
+        chores = [asyncio.ensure_future(self._recover()), asyncio.ensure_future(self._read_traffic())]
+        if watch:
+            chores.append(asyncio.ensure_future(self._watch(Watched(spec.path))))
+        if (every := self._supervisor.watchdog_s) is not None:
+            chores.append(asyncio.ensure_future(self._show_life(every)))
+        get().info(Event.DAEMON_READY, models=len(spec.models))
+        self._supervisor.ready(self._status())
+        try:
+            await self._stop.wait()
+        finally:
+            await self._leave(chores)
+
+    def stop(self) -> None:
+        """Leave politely."""
+        self._stop.set()
+
+    def reload(self) -> None:
+        """Read the file again, soon."""
+        self._reload.set()
+
+    # -- signals, file, watchdog -------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+
+    async def _watch(self, file: Watched) -> None:
+        while True:
+            asked = False
+            try:
+                async with asyncio.timeout(POLL_S):
+                    asked = await self._reload.wait()
+            except TimeoutError:
+                pass
+            self._reload.clear()
+            if asked or file.changed():
+                self._supervisor.reloading()
+                self._follow_file(asked=asked)
+                self._supervisor.ready(self._status())
+
+    def _follow_file(self, *, asked: bool) -> None:
+        old = self._fleet.spec
+        try:
+            spec = self._load()
+            if spec.ledger != old.ledger:
+                raise WarmerError("`ledger` cannot change while the daemon runs: restart it, or put the old value back")
+            if spec.digest == old.digest and not asked:
+                return
+            # A reload that was asked for reads the token again even where the file is the same: it may be a new one.
+            account = self._account(spec) if asked or spec.account != old.account else self._fleet.account
+        except ConfigError as exc:
+            for fault in exc.faults:
+                where = f"{fault.file}:{fault.line}:{fault.column}"
+                get().error(Event.CONFIG_REJECTED, where=where, problem=fault.problem, hint=fault.hint)
+            return
+        except WarmerError as exc:
+            get().error(Event.CONFIG_REJECTED, where=old.path, problem=str(exc), hint="")
+            return
+        if account is not self._fleet.account:
+            self._retired.append(self._fleet.account)
+        changes = self._fleet.apply(spec, account)
+        get().info(
+            Event.CONFIG_RELOADED,
+            digest=spec.digest,
+            models=len(spec.models),
+            added=list(changes.added),
+            changed=list(changes.changed),
+            removed=list(changes.removed),
+        )
+
+    async def _show_life(self, every_s: float) -> None:
+        while True:
+            self._supervisor.alive()
+            await asyncio.sleep(every_s)
+
+    def _status(self) -> str:
+        return f"{len(self._fleet.spec.models)} models, file {self._fleet.spec.digest}"
+
+    # -- chores ------------------------------------------------------------------------------------------------------
+
+    async def _recover(self) -> None:
+        """Pick up what an earlier life, or a process that died, left open."""
+        recovery = Recovery(self._desk, self._clock, on_end=self._fleet.poke)
+        first = True
+        while True:
+            try:
+                await recovery.sweep(self._fleet.account.heartbeat, self._fleet.spec, at_start=first)
+            except LedgerError as exc:
+                get().error(Event.LEDGER_FAILED, error=str(exc))
+            first = False
+            await self._clock.sleep(_RECOVERY_EVERY_S / 2 if recovery.waiting else _RECOVERY_EVERY_S)
+
+    async def _read_traffic(self) -> None:
+        """Customers call outside the active hours too: the record must not have a hole there."""
+        while True:
+            await self._clock.sleep(_TRAFFIC_EVERY_S)
+            if any(model.traffic for model in self._fleet.spec.models):
+                try:
+                    await self._fleet.account.traffic.refresh(_TRAFFIC_EVERY_S)
+                except (ProviderError, LedgerError) as exc:
+                    get().warning(Event.TRAFFIC_FAILED, error=str(exc))
+
+    # -- leaving -----------------------------------------------------------------------------------------------------
+
+    async def _leave(self, chores: list[asyncio.Future[None]]) -> None:
+        self._supervisor.stopping()
+        self._fleet.stop()
+        self._schedule.stop()
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
+        finished = await self._fleet.drained(DRAIN)
+        if not finished:
+            finished = await self._cut()
+        for account in self._accounts():
+            await account.provider.close()
+        self._desk.close()
+        get().info(Event.DAEMON_STOPPED, drained=finished)
+
+    async def _cut(self) -> bool:
+        """Cancel what is still out at the provider, as soon as it is known by name, and record how it ended."""
+        end = asyncio.get_running_loop().time() + CUT.total_seconds()
+        cancelled = set[str]()
+        while (left := end - asyncio.get_running_loop().time()) > 0:
+            try:
+                async with asyncio.timeout(left):
+                    for account in self._accounts():
+                        cancelled |= await account.heartbeat.cancel_out(but=cancelled)
+            except TimeoutError:
+                break
+            if await self._fleet.drained(timedelta(seconds=min(0.2, left))):
+                return True
+        return False
+
+    def _accounts(self) -> tuple[Account, ...]:
+        """The one in force, and those before it: they may have beats out."""
+        return (*self._retired, self._fleet.account)
+
+    def _account(self, spec: Spec) -> Account:
+        return Account.over(self._connect(spec), self._desk, self._clock, lambda: self._fleet.spec.models)

@@ -1,0 +1,29 @@
+"""Where the ledger is used from the event loop: one thread, so that a slow disk never stalls a beat."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from warmer.ports import Ledger
+
+T = TypeVar("T")
+
+
+class Desk:
+    """Runs ledger calls one after another, off the loop."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+
+    async def do(self, work: Callable[[Ledger], T]) -> T:
+        """The result of `work(ledger)`. Not cut short by a cancellation: what is begun is written."""
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work, self._ledger))
+
+    def close(self) -> None:
+        """Finish what was begun, then let go of the ledger."""
+        self._thread.shutdown(wait=True)
+        self._ledger.close()

@@ -1,0 +1,160 @@
+"""Keeps every model's rhythm: one timer a model, one tick at a time, re-armed by each decision."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from warmer.core.spec import ModelSpec, Spec
+from warmer.engine.account import Account
+from warmer.engine.heartbeat import Tick
+from warmer.errors import LedgerError
+from warmer.log import Event, get
+from warmer.ports import Clock, Schedule
+
+DRAIN = timedelta(seconds=2.5)
+"""How long beats that are out may take to end by themselves once a stop was asked for: a warm one does."""
+_LONGEST_NAP = timedelta(seconds=60)
+"""A timer is never armed for longer: a changed wall clock or a suspended machine is noticed within this time."""
+_STAGGER = timedelta(seconds=0.25)
+"""Between the first ticks of two models, so that a start is no burst."""
+_AFTER_LEDGER_TROUBLE = timedelta(seconds=10)
+_AFTER_BUG = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a new file changed, by model name."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+class Fleet:
+    """The models of one file, ticking."""
+
+    def __init__(self, spec: Spec, account: Account, clock: Clock, *, on_tick: Callable[[Tick], None] | None = None):
+        self.spec, self.account = spec, account
+        self._clock, self._on_tick = clock, on_tick
+        self._wanted: dict[str, datetime] = {}
+        self._running: dict[str, asyncio.Task[Tick]] = {}
+        self._again: set[str] = set()
+        self._stopping = False
+        self._schedule: Schedule | None = None
+
+    def start(self, schedule: Schedule) -> None:
+        """Arm every model, spread over a while."""
+        self._schedule = schedule
+        count = len(self.spec.models)
+        for index, model in enumerate(self.spec.models):
+            spread = min(model.interval, _STAGGER * count)
+            self._arm(model.name, self._clock.now() + spread * (index / count))
+
+    def due(self, name: str) -> None:
+        """The schedule calls: tick `name`, unless its time has not come or its last tick is still going on."""
+        wanted = self._wanted.get(name)
+        model = self.spec.model(name)
+        if self._stopping or wanted is None or model is None:
+            return
+        if name in self._running:
+            self._again.add(name)  # however many come late, one tick follows
+        elif wanted > self._clock.now():
+            self._arm(name, wanted)
+        else:
+            heartbeat = self.account.heartbeat
+            task = asyncio.get_running_loop().create_task(heartbeat.tick(model), name=f"tick {name}")
+            self._running[name] = task
+            task.add_done_callback(lambda done: self._ended(model, done))
+
+    def poke(self, name: str) -> None:
+        """Decide anew for `name` at once: something outside has changed."""
+        if self.spec.model(name) is not None:
+            self._arm(name, self._clock.now())
+
+    def apply(self, spec: Spec, account: Account) -> Changes:
+        """Follow a new file. Models whose entry is unchanged keep their rhythm; beats that are out go on."""
+        old = {model.name: model for model in self.spec.models}
+        new = {model.name: model for model in spec.models}
+        changes = Changes(
+            added=tuple(name for name in new if name not in old),
+            changed=tuple(name for name in new if name in old and new[name] != old[name]),
+            removed=tuple(name for name in old if name not in new),
+        )
+        self.spec, self.account = spec, account
+        for name in changes.removed:
+            self._wanted.pop(name, None)
+            if self._schedule is not None:
+                self._schedule.disarm(name)
+        for name in (*changes.added, *changes.changed):
+            account.standing.forget(name)
+            self.poke(name)
+        return changes
+
+    @property
+    def ticking(self) -> frozenset[str]:
+        """Models with a tick under way."""
+        return frozenset(self._running)
+
+    def next_at(self, name: str) -> datetime | None:
+        """When `name` is to be decided next."""
+        return self._wanted.get(name)
+
+    def stop(self) -> None:
+        """No new ticks."""
+        self._stopping = True
+
+    async def drained(self, within: timedelta) -> bool:
+        """Whether every tick under way has ended `within` that time."""
+        tasks = list(self._running.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=within.total_seconds())
+        return not self._running
+
+    async def abandon(self) -> None:
+        """Leave every tick under way where it is. Its beat stays open in the ledger, for a later life to finish."""
+        self.stop()
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, model: ModelSpec, task: asyncio.Task[Tick]) -> None:
+        name = model.name
+        del self._running[name]
+        again = name in self._again
+        self._again.discard(name)
+        if task.cancelled():
+            return
+        now = self._clock.now()
+        error = task.exception()
+        if error is not None:
+            next_at: datetime | None = now + self._trouble(name, error)
+        else:
+            tick = task.result()
+            next_at = tick.next_at
+            if self._on_tick is not None:
+                self._on_tick(tick)
+        current = self.spec.model(name)
+        if current is None:
+            return
+        if again or current != model:
+            next_at = now
+        if next_at is not None:
+            self._arm(name, next_at)
+
+    def _trouble(self, name: str, error: BaseException) -> timedelta:
+        """Say what stopped a tick, and how long to wait before the next: it must not silence the model for good."""
+        if isinstance(error, LedgerError):
+            get().error(Event.LEDGER_FAILED, model=name, error=str(error))
+            return _AFTER_LEDGER_TROUBLE
+        get().error(Event.TICK_CRASHED, model=name, exc_info=error)
+        return _AFTER_BUG
+
+    def _arm(self, name: str, at: datetime) -> None:
+        self._wanted[name] = at
+        if self._schedule is not None and not self._stopping:
+            nap = min(at - self._clock.now(), _LONGEST_NAP)
+            self._schedule.arm(name, nap.total_seconds())

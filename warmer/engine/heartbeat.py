@@ -1,0 +1,301 @@
+"""The use case: one tick of one model, from decision to recorded observation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from warmer.core.beat import (
+    BeatKey,
+    BeatRequest,
+    Claim,
+    Observation,
+    OpenBeat,
+    Prediction,
+    Reason,
+    Status,
+)
+from warmer.core.lost import find_lost
+from warmer.core.observe import observe, unsent
+from warmer.core.policy import Rest, Warm, decide
+from warmer.core.spec import ModelSpec
+from warmer.core.state import ModelState, fold
+from warmer.engine.contracts import Contracts
+from warmer.engine.desk import Desk
+from warmer.engine.standing import Standing
+from warmer.engine.traffic import Traffic
+from warmer.errors import Doubtful, ModelFailed, ModelRefused, ProviderError
+from warmer.log import Event, get
+from warmer.ports import Clock, Ledger, Provider
+
+_POLLS_S = (0.0, 0.4, 0.8, 1.6, 3.0, 5.0)
+"""Pauses before each look at a running prediction; the last one repeats. A warm beat ends within the first two."""
+_OVERTIME = timedelta(seconds=10)
+"""How long past its deadline a prediction is left to the host before we cancel it ourselves."""
+ORPHANED_AFTER = timedelta(seconds=30)
+"""A create is answered or given up well within this; a claim that is older and has no prediction was abandoned."""
+_FUTURE = timedelta(seconds=5)
+"""Activity further ahead than this means that our clock was set back: ask the provider for its time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """How one tick ended. `observation` where a beat was sent and seen to its end."""
+
+    reason: Reason
+    next_at: datetime | None
+    observation: Observation | None = None
+    error: ProviderError | None = None
+
+
+class Heartbeat:
+    """Ticks models. One instance serves every model of an account."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        desk: Desk,
+        clock: Clock,
+        *,
+        standing: Standing,
+        traffic: Traffic,
+        contracts: Contracts,
+    ) -> None:
+        self._provider, self._desk, self._clock = provider, desk, clock
+        self._standing, self._traffic, self._contracts = standing, traffic, contracts
+        self._out: dict[BeatKey, str | None] = {}  # beats that this process has out, with their prediction
+
+    @property
+    def out(self) -> frozenset[BeatKey]:
+        """The beats that this process has out."""
+        return frozenset(self._out)
+
+    async def tick(self, spec: ModelSpec) -> Tick:
+        """Decide once, and act. Never raises a ProviderError: what the provider says becomes standing."""
+        action = decide(self._clock.now(), await self._state(spec), spec)
+        request: BeatRequest | None = None
+        error: ProviderError | None = None
+        if isinstance(action, Warm):
+            try:
+                request = await self._prepare(spec)
+            except ProviderError as exc:
+                error = exc
+                self._failed(spec, exc)
+            # Preparing took time, and showed who has called since.
+            action = decide(self._clock.now(), await self._state(spec), spec)
+        if isinstance(action, Warm) and request is not None:
+            return await self._beat(spec, request, action.reason)
+        if isinstance(action, Warm):  # the failure to prepare left no hold: come back later all the same
+            action = Rest(reason=Reason.BACKING_OFF, until=self._clock.now() + spec.interval)
+        await self._skipped(spec, action)
+        return Tick(reason=action.reason, next_at=action.until, error=error)
+
+    async def next_at(self, spec: ModelSpec) -> datetime | None:
+        """When `spec` is to be ticked next, as things stand: now, where a beat is due."""
+        now = self._clock.now()
+        action = decide(now, await self._state(spec), spec)
+        return action.until if isinstance(action, Rest) else now
+
+    async def resume(self, beat: OpenBeat, spec: ModelSpec | None) -> bool:
+        """See a beat of an earlier life to its end. False where it is too young to be called abandoned."""
+        if beat.key in self._out:
+            return False
+        self._out[beat.key] = beat.prediction_id
+        try:
+            prediction = None
+            if beat.prediction_id is None:
+                if self._clock.now() - beat.claimed_at < ORPHANED_AFTER:
+                    return False
+                prediction = await self._find(beat)
+            else:
+                prediction = await self._provider.read(beat.prediction_id)
+            if prediction is None:
+                await self._close(beat, unsent(beat, "never answered, and not in the account's list", certain=False))
+            else:
+                await self._follow(beat, prediction, spec)
+        finally:
+            self._out.pop(beat.key, None)
+        return True
+
+    async def cancel_out(self, *, but: frozenset[str] | set[str] = frozenset()) -> set[str]:
+        """Ask the provider to stop what this process has out, save those in `but`. Returns what was asked for."""
+        asked = {p for p in self._out.values() if p and p not in but}
+        for prediction_id in asked:
+            try:
+                await self._provider.cancel(prediction_id)
+            except ProviderError as exc:
+                get().warning(Event.BEAT_FAILED, prediction_id=prediction_id, error=f"not cancelled: {exc}")
+        return asked
+
+    # -- one tick ----------------------------------------------------------------------------------------------------
+
+    async def _state(self, spec: ModelSpec) -> ModelState:
+        now = self._clock.now()
+        history = await self._desk.do(lambda ledger: ledger.history(spec.name))
+        if history.last_activity is not None and history.last_activity - self._provider.skew > now + _FUTURE:
+            try:
+                await self._provider.verify()  # any reply tells the provider's time
+            except ProviderError as exc:
+                self._failed(spec, exc)
+        hold = self._standing.hold(spec, now)
+        return fold(history, now=now, skew=self._provider.skew, hold=hold)
+
+    async def _prepare(self, spec: ModelSpec) -> BeatRequest:
+        """All that must be known before a beat is sent: its request, who has called, and that the rate allows it."""
+        request = await self._contracts.request(spec)
+        if spec.traffic:
+            await self._traffic.refresh()
+        await self._provider.admit()
+        return request
+
+    async def _beat(self, spec: ModelSpec, request: BeatRequest, reason: Reason) -> Tick:
+        state = await self._state(spec)
+        key = BeatKey(model=spec.name, slot=state.slots + 1)
+        claim = Claim(key=key, at=self._clock.now(), policy=spec.policy.value, reason=reason, request=request)
+        if not await self._desk.do(lambda ledger: ledger.claim(claim)):
+            rest = Rest(reason=Reason.CLAIMED_ELSEWHERE, until=self._clock.now() + spec.interval)
+            await self._skipped(spec, rest)
+            return Tick(reason=rest.reason, next_at=rest.until)
+        beat = OpenBeat(
+            key=key, claimed_at=claim.at, policy=claim.policy, reason=reason, request=request, prediction_id=None
+        )
+        self._out[key] = None
+        observation: Observation | None = None
+        error: ProviderError | None = None
+        try:
+            self._standing.begin_trial(claim.at)
+            await self._desk.do(lambda ledger: ledger.count_tick(spec.name, reason, claim.at))
+            observation = await self._send(beat, spec)
+        except ProviderError as exc:
+            error = exc
+        finally:
+            self._out.pop(key, None)
+        return Tick(reason=reason, next_at=await self.next_at(spec), observation=observation, error=error)
+
+    async def _send(self, beat: OpenBeat, spec: ModelSpec) -> Observation:
+        """Create, and follow to the end. A ProviderError is raised once it has been recorded."""
+        try:
+            prediction = await self._create(beat)
+        except ProviderError as exc:
+            self._failed(spec, exc)
+            # What the provider refused, and what never reached it, cost nothing for certain.
+            await self._close(beat, unsent(beat, str(exc), certain=not isinstance(exc, Doubtful)))
+            raise
+        get().info(
+            Event.BEAT_SENT,
+            model=spec.name,
+            prediction_id=prediction.id,
+            reason=beat.reason,
+            policy=beat.policy,
+            version=beat.request.version,
+        )
+        return await self._follow(beat, prediction, spec)
+
+    async def _create(self, beat: OpenBeat) -> Prediction:
+        try:
+            return await self._provider.create(beat.request)
+        except Doubtful as doubt:
+            # It may be running: look before calling it lost, and never send it again.
+            try:
+                found = await self._find(beat)
+            except ProviderError:
+                found = None
+            if found is None:
+                raise doubt
+            return found
+
+    async def _find(self, beat: OpenBeat) -> Prediction | None:
+        """The account's prediction that must be `beat`, whose reply was lost."""
+        since = beat.claimed_at + self._provider.skew - timedelta(seconds=5)
+        listed = await self._provider.recent(since)
+        known = await self._desk.do(lambda ledger: ledger.known_beats(p.id for p in listed))
+        return find_lost(beat.request, beat.claimed_at, listed, known, self._provider.skew)
+
+    async def _follow(self, beat: OpenBeat, prediction: Prediction, spec: ModelSpec | None) -> Observation:
+        """Look until the prediction has ended, at its deadline at the latest, and record how."""
+        self._out[beat.key] = prediction.id
+        await self._desk.do(lambda ledger: ledger.sent(beat.key, prediction))
+        begun = self._clock.monotonic()
+        patience = (beat.request.deadline + _OVERTIME).total_seconds()
+        looks = 0
+        trouble = ""
+        while True:
+            await self._clock.sleep(_POLLS_S[min(looks, len(_POLLS_S) - 1)])
+            looks += 1
+            try:
+                prediction = await self._provider.read(prediction.id)
+            except ProviderError as exc:
+                trouble = str(exc)
+            if not prediction.status.is_open:
+                break
+            if self._clock.monotonic() - begun > patience:
+                prediction = await self._give_up(prediction, trouble)
+                break
+        return await self._record(beat, prediction, spec)
+
+    async def _give_up(self, prediction: Prediction, trouble: str) -> Prediction:
+        try:
+            await self._provider.cancel(prediction.id)
+            prediction = await self._provider.read(prediction.id)
+        except ProviderError as exc:
+            trouble = str(exc)
+        if not prediction.status.is_open:
+            return prediction
+        error = f"still {prediction.status} past its deadline; cancelled. {trouble}".strip()
+        return replace(prediction, status=Status.UNKNOWN, error=error)
+
+    # -- what is kept and said ---------------------------------------------------------------------------------------
+
+    async def _record(self, beat: OpenBeat, prediction: Prediction, spec: ModelSpec | None) -> Observation:
+        def record(ledger: Ledger) -> tuple[Observation, bool]:
+            model, created = beat.key.model, prediction.created_at
+            observation = observe(
+                beat,
+                prediction,
+                price=spec.price if spec else None,
+                others=ledger.uses(model, created, created),
+                last_activity=ledger.last_activity_before(model, created),
+                warm_waits=ledger.history(model).warm_waits,
+            )
+            return observation, ledger.finish(beat.key, observation)
+
+        observation, is_news = await self._desk.do(record)
+        if spec is not None and observation.status is Status.SUCCEEDED:
+            self._standing.succeeded(spec)
+        elif spec is not None:
+            self._failed(spec, ModelFailed(observation.error or f"the prediction ended {observation.status}"))
+        if is_news:
+            self._say(observation)
+        return observation
+
+    async def _close(self, beat: OpenBeat, observation: Observation) -> None:
+        if await self._desk.do(lambda ledger: ledger.finish(beat.key, observation)):
+            self._say(observation)
+
+    async def _skipped(self, spec: ModelSpec, rest: Rest) -> None:
+        at = self._clock.now()
+        await self._desk.do(lambda ledger: ledger.count_tick(spec.name, rest.reason, at))
+        get().info(Event.BEAT_SKIPPED, model=spec.name, reason=rest.reason, until=rest.until)
+
+    def _failed(self, spec: ModelSpec, error: ProviderError) -> None:
+        if isinstance(error, ModelRefused):
+            self._contracts.forget(spec.target)
+        self._standing.failed(spec, error, self._clock.now())
+
+    def _say(self, seen: Observation) -> None:
+        facts = {
+            "model": seen.model,
+            "prediction_id": seen.prediction_id,
+            "reason": seen.reason,
+            "verdict": seen.verdict,
+            "status": seen.status,
+            "gap_s": seen.gap_s,
+            "wait_s": seen.wait_s,
+            "run_s": seen.run_s,
+            "cost_usd": seen.cost_usd,
+            "price": seen.price or "unknown",
+        }
+        if seen.status is Status.SUCCEEDED:
+            get().info(Event.BEAT_DONE, **facts)
+        else:
+            get().warning(Event.BEAT_FAILED, error=seen.error, **facts)

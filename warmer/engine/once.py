@@ -1,0 +1,92 @@
+"""`warmer once`: one pass for a CronJob, or a short daemon. Safe when two start at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterable
+from datetime import timedelta
+
+from warmer.core.beat import Status
+from warmer.core.spec import ModelSpec, Spec
+from warmer.engine.account import Account
+from warmer.engine.desk import Desk
+from warmer.engine.fleet import DRAIN, Fleet
+from warmer.engine.heartbeat import Tick
+from warmer.engine.recovery import Recovery
+from warmer.engine.schedule_local import LocalSchedule
+from warmer.errors import AccountRefused, CreditExhausted, ProviderError
+from warmer.ports import Clock, Ledger, Provider
+
+DONE, SOME_FAILED, ACCOUNT_SAID_NO = 0, ProviderError.exit_code, AccountRefused.exit_code
+
+
+async def once(spec: Spec, *, provider: Provider, ledger: Ledger, clock: Clock, lasting: timedelta | None = None) -> int:
+    """Tick every model, once or for as long as `lasting`. Returns the exit code.
+
+    Beats that are still out when `lasting` is over are left to the host, which ends them at their deadline; the next
+    pass picks them up from the ledger. A signal to stop ends the pass early, in the same way.
+    """
+    desk = Desk(ledger)
+    ticks = list[Tick]()
+    account = Account.over(provider, desk, clock, lambda: spec.models)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    work = _short_daemon(spec, account, desk, clock, ticks, lasting) if lasting else _pass(spec, account, desk, clock, ticks)
+    running = asyncio.ensure_future(work)
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            running.cancel()
+        await asyncio.gather(running, return_exceptions=not running.done())
+    finally:
+        stopped.cancel()
+        await provider.close()
+        desk.close()
+    return exit_code(ticks)
+
+
+async def _pass(spec: Spec, account: Account, desk: Desk, clock: Clock, ticks: list[Tick]) -> None:
+    async def one(model: ModelSpec) -> None:
+        ticks.append(await account.heartbeat.tick(model))
+
+    await Recovery(desk, clock).sweep(account.heartbeat, spec)
+    under_way = [asyncio.ensure_future(one(model)) for model in spec.models]
+    try:
+        await asyncio.gather(*under_way)
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def _short_daemon(
+    spec: Spec, account: Account, desk: Desk, clock: Clock, ticks: list[Tick], lasting: timedelta
+) -> None:
+    fleet = Fleet(spec, account, clock, on_tick=ticks.append)
+    schedule = LocalSchedule(fleet.due)
+    schedule.start()
+    recovery = asyncio.ensure_future(Recovery(desk, clock, on_end=fleet.poke).sweep(account.heartbeat, spec))
+    try:
+        fleet.start(schedule)
+        await clock.sleep(lasting.total_seconds())
+        fleet.stop()
+        await fleet.drained(DRAIN)
+    finally:
+        schedule.stop()
+        recovery.cancel()
+        await asyncio.gather(recovery, return_exceptions=True)
+        await fleet.abandon()
+
+
+def exit_code(ticks: Iterable[Tick]) -> int:
+    """What a pass ends with. A beat that was not due, or that another process sent, counts as done."""
+    errors = [tick.error for tick in ticks if tick.error is not None]
+    if any(isinstance(error, (AccountRefused, CreditExhausted)) for error in errors):
+        return ACCOUNT_SAID_NO
+    seen = [tick.observation for tick in ticks if tick.observation is not None]
+    if errors or any(observation.status is not Status.SUCCEEDED for observation in seen):
+        return SOME_FAILED
+    return DONE

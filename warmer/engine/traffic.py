@@ -1,0 +1,100 @@
+"""Reads customers' calls from the account's prediction list: one reader for all models, only what is new."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from warmer.core.beat import Prediction, Request, Use
+from warmer.core.observe import concerns, request_of
+from warmer.core.spec import ModelSpec
+from warmer.core.state import RUNNING_AT_MOST
+from warmer.engine.contracts import Contracts
+from warmer.engine.desk import Desk
+from warmer.errors import Unavailable
+from warmer.log import Event, get
+from warmer.ports import Clock, Ledger, Provider
+
+FRESH_S = 2.0
+"""A reading this young is not repeated: models that come due together share one."""
+_LOOK_BACK = timedelta(hours=1)
+"""How far the first reading goes. Older activity keeps no model warm."""
+_OVERLAP = timedelta(seconds=5)
+"""Read again with each reading: the list need not be in step with the clock to the second."""
+
+
+class Traffic:
+    """Brings the ledger's record of customers' calls up to date."""
+
+    def __init__(
+        self, provider: Provider, desk: Desk, clock: Clock, contracts: Contracts, models: Callable[[], Sequence[ModelSpec]]
+    ) -> None:
+        self._provider, self._desk, self._clock, self._contracts = provider, desk, clock, contracts
+        self._models = models
+        self._turn = asyncio.Lock()
+        self._read_at: float | None = None
+        self._blind = False
+        self._newest: datetime | None = None  # creation of the newest prediction seen, by the provider's clock
+
+    async def refresh(self, max_age_s: float = FRESH_S) -> None:
+        """Read what is new unless that was done within `max_age_s`.
+
+        Where the list alone cannot be read, beats go on without it and that is said once. Raises what concerns the
+        whole account.
+        """
+        async with self._turn:
+            started = self._clock.monotonic()
+            if self._read_at is not None and started - self._read_at < max_age_s:
+                return
+            try:
+                await self._read()
+            except Unavailable as exc:
+                if not self._blind:
+                    get().warning(Event.TRAFFIC_FAILED, error=str(exc))
+                self._blind = True
+            else:
+                self._blind = False
+            self._read_at = started
+
+    async def _read(self) -> None:
+        horizon = self._clock.now() + self._provider.skew - _LOOK_BACK
+        newest = self._newest or await self._desk.do(lambda ledger: ledger.newest_request_at()) or horizon
+        unfinished = await self._desk.do(lambda ledger: ledger.open_requests(newest - RUNNING_AT_MOST))
+        since = min([max(newest - _OVERLAP, horizon), *(call.created_at for call in unfinished)])
+        listed = await self._provider.recent(since)
+        ours = await self._desk.do(lambda ledger: ledger.known_beats(p.id for p in listed))
+        strangers = sorted((p for p in listed if p.id not in ours), key=lambda p: p.created_at)
+        for spec in self._models():
+            if spec.traffic:
+                version = self._contracts.version(spec.target)
+                calls = [p for p in strangers if concerns(p, spec, version)]
+                if calls:
+                    await self._record(spec, calls)
+        if listed:
+            self._newest = max(newest, *(p.created_at for p in listed))
+
+    async def _record(self, spec: ModelSpec, calls: Sequence[Prediction]) -> None:
+        await self._desk.do(lambda ledger: ledger.add_requests(_facts(ledger, spec.name, calls)))
+
+
+def _facts(ledger: Ledger, model: str, calls: Sequence[Prediction]) -> list[Request]:
+    """`calls`, oldest first, each judged against what was going on when it came."""
+    warm_waits = ledger.history(model).warm_waits
+    listed = [Use.of(call) for call in calls]
+    rows = list[Request]()
+    for call in calls:
+        came = call.created_at
+        earlier = [use for use in listed if use.created_at < came and use.id != call.id]
+        ends = [min(use.completed_at or came, came) for use in earlier if use.started_at or use.status.is_open]
+        before = ledger.last_activity_before(model, came)
+        rows.append(
+            request_of(
+                call,
+                model,
+                others=[*(use for use in ledger.uses(model, came, came) if use.id not in {e.id for e in earlier}), *earlier],
+                last_activity=max([*ends, *([before] if before else [])], default=None),
+                warm_waits=warm_waits,
+            )
+        )
+    return rows
