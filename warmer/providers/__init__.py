@@ -1,0 +1,1 @@
+"""How a beat becomes a prediction at a host of models."""

@@ -1,0 +1,113 @@
+"""What the provider's JSON says, read with tolerance: keys may be absent, null, new or of another type."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from warmer.core.beat import Prediction, Status
+from warmer.core.units import parse_instant
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_STATUSES = {status.value: status for status in Status}
+_MAX_TEXT = 500
+
+
+def is_id(value: object) -> bool:
+    """Whether `value` can be a prediction's id and a plain part of a path."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def clean(value: str, limit: int = _MAX_TEXT) -> str:
+    """`value` on one line, without control characters and half surrogates, at most `limit` letters long."""
+    line = _CONTROL.sub(" ", value[: 4 * limit]).strip()
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def word(reply: object, *path: str) -> str | None:
+    """The non-empty text under `path`, or None."""
+    value = at(reply, *path)
+    return clean(value) or None if isinstance(value, str) else None
+
+
+def at(reply: object, *path: str) -> Any:
+    """The value under `path` of nested objects, or None where any step is missing."""
+    for key in path:
+        if not isinstance(reply, Mapping):
+            return None
+        reply = reply.get(key)
+    return reply
+
+
+def prediction_of(reply: object, received_at: datetime) -> Prediction | None:
+    """The prediction that `reply` describes, or None where it is no object with an id.
+
+    `received_at` (the provider's clock) stands in for a missing `created_at`. A status that is missing or unheard of is
+    UNKNOWN; `version: "hidden"` is None; a removed input is None, and so is any stamp or figure of a wrong type.
+    """
+    if not isinstance(reply, Mapping) or not is_id(reply.get("id")):
+        return None
+    status = reply.get("status")
+    version = word(reply, "version")
+    given = reply.get("input")
+    shows_input = isinstance(given, Mapping) and reply.get("data_removed") is not True
+    return Prediction(
+        id=reply["id"],
+        status=_STATUSES.get(status, Status.UNKNOWN) if isinstance(status, str) else Status.UNKNOWN,
+        created_at=_instant(reply.get("created_at")) or received_at,
+        started_at=_instant(reply.get("started_at")),
+        completed_at=_instant(reply.get("completed_at")),
+        predict_s=_seconds(at(reply, "metrics", "predict_time")),
+        total_s=_seconds(at(reply, "metrics", "total_time")),
+        error=_error(reply.get("error")),
+        model=word(reply, "model"),
+        version=None if version == "hidden" else version,
+        deployment=word(reply, "deployment"),
+        deadline=_instant(reply.get("deadline")),
+        input=given if shows_input else None,
+    )
+
+
+def page_of(reply: object, received_at: datetime) -> tuple[tuple[Prediction, ...], str | None] | None:
+    """A page of the account's list and the address of the next one; None where the reply is no page.
+
+    An item that is no prediction is left out: one odd row must not hide the others.
+    """
+    items = at(reply, "results")
+    if not isinstance(items, list):
+        return None
+    found = (prediction_of(item, received_at) for item in items)
+    following = at(reply, "next")
+    return tuple(p for p in found if p is not None), following if isinstance(following, str) and following else None
+
+
+def _instant(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return parse_instant(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _error(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        return clean(value) or None
+    return clean(word(value, "detail") or word(value, "message") or json.dumps(value, default=str))
