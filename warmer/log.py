@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
-from typing import IO, Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -41,7 +41,9 @@ class Event(StrEnum):
 Now = Callable[[], datetime]
 
 
-def configure(*, stream: IO[str] | None = None, json: bool | None = None, secrets: Iterable[str] = (), now: Now | None = None) -> None:
+def configure(
+    *, stream: TextIO | None = None, json: bool | None = None, secrets: Iterable[str] = (), now: Now | None = None
+) -> None:
     """Send log lines to `stream` (default: stdout), as JSON unless it is a terminal.
 
     Every one of `secrets` is masked wherever it stands, whoever put it there. `now` stamps the lines: the wall clock
@@ -72,7 +74,7 @@ def configure(*, stream: IO[str] | None = None, json: bool | None = None, secret
         cache_logger_on_first_use=False,
     )
     # Libraries speak through the standard logging; what they say must not be lost, nor drown ours.
-    logging.basicConfig(level=logging.WARNING, stream=out, handlers=[_Bridge()], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[_Bridge()], force=True)
 
 
 def get() -> Any:

@@ -39,7 +39,11 @@ class Clock(Protocol):
 
 
 class Schedule(Protocol):
-    """Calls one function per name at a time: the daemon's timers."""
+    """Calls a function once for each name that is armed: the daemon's timers."""
+
+    def start(self) -> None:
+        """Begin to call; needs the running loop."""
+        ...
 
     def arm(self, name: str, delay_s: float) -> None:
         """Call for `name` once, `delay_s` from now; replaces what was armed for it."""
@@ -49,12 +53,20 @@ class Schedule(Protocol):
         """Forget `name`; harmless where nothing is armed."""
         ...
 
+    def stop(self) -> None:
+        """No more calls; what was called for goes on."""
+        ...
+
 
 class Provider(Protocol):
     """A host of models. Every method may raise the ProviderError branch of `warmer.errors`."""
 
     async def describe(self, target: Target) -> Contract:
         """What the provider says of the target now: version to send, billing class, input schema."""
+        ...
+
+    async def versions(self, target: Target) -> tuple[str, ...]:
+        """The target's versions, newest first; empty where the provider does not list them."""
         ...
 
     async def admit(self) -> None:

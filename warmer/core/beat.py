@@ -14,7 +14,7 @@ from warmer.core.spec import Target
 
 
 class Status(StrEnum):
-    """The life of a prediction. UNKNOWN is a word the provider has not used before: taken as an end, never waited on."""
+    """The life of a prediction. UNKNOWN is a word the provider never used before: taken as an end, not waited on."""
 
     STARTING = "starting"
     PROCESSING = "processing"
@@ -174,7 +174,7 @@ class BeatRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeatKey:
-    """Which beat: the `slot`th of `instance` of `model`. Two processes that decide from the same facts want the same."""
+    """Which beat: the `slot`th of `instance` of `model`. Two processes that decide from one state want the same."""
 
     model: str
     slot: int

@@ -77,9 +77,8 @@ def summarise(
     by_day: bool = False,
 ) -> tuple[Summary, ...]:
     """A summary for each model, in the order of `models` and then by day. Models of the past follow by name."""
-    beats_of, calls_of = defaultdict[tuple[str, date | None], list[Observation]](list), defaultdict[
-        tuple[str, date | None], list[Request]
-    ](list)
+    beats_of = defaultdict[tuple[str, date | None], list[Observation]](list)
+    calls_of = defaultdict[tuple[str, date | None], list[Request]](list)
     for beat in beats:
         beats_of[beat.model, beat.created_at.astimezone(zone).date() if by_day else None].append(beat)
     for call in calls:
@@ -97,7 +96,7 @@ def _summary(
     ticks: Mapping[tuple[str, Reason], int],
 ) -> Summary:
     model, day = key
-    finds = [(find.verdict, find.wait_s) for find in (*beats, *calls)]
+    finds = [(beat.verdict, beat.wait_s) for beat in beats] + [(call.verdict, call.wait_s) for call in calls]
     return Summary(
         model=model,
         day=day,

@@ -41,7 +41,7 @@ _BASE = {
 
 def _multi_gpu() -> dict[str, Decimal]:
     """The multi-GPU SKUs, n times the single one. L40S alone puts its count before the name."""
-    table = {}
+    table: dict[str, Decimal] = {}
     for sku in ("gpu-a40-large", "gpu-a100-large", "gpu-h100"):
         table |= {f"{sku}-{n}x": Decimal(_BASE[sku]) * n for n in (2, 4, 8)}
     return table | {f"gpu-{n}x-l40s": Decimal(_BASE["gpu-l40s"]) * n for n in (2, 4, 8)}

@@ -14,7 +14,7 @@ from warmer.core.price import Billing, Price
 
 DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 AUTO_INTERVAL = timedelta(seconds=50)
-"""What `every: auto` means while nothing has been learned: under the shortest idle time-out users have measured (60 s)."""
+"""What `every: auto` means while nothing has been learned: under the shortest idle time-out users measured, 60 s."""
 MIN_EVERY = timedelta(seconds=1)
 MIN_DEADLINE = timedelta(seconds=5)
 """The provider's shortest Cancel-After."""

@@ -26,8 +26,8 @@ class Backoff:
 
     def pause(self, failures: int, jitter: float) -> timedelta:
         """The pause after that many failures in a row (from 1). `jitter` is 0 to 1; it takes off up to a fifth."""
-        grown = self.first * 2 ** min(failures - 1, 30)
-        return min(grown, self.longest) * (1 - 0.2 * jitter)
+        doublings = min(max(failures - 1, 0), 30)
+        return min(self.first * float(1 << doublings), self.longest) * (1 - 0.2 * jitter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +41,15 @@ class Rule:
 
 _MINUTE = timedelta(minutes=1)
 # A human has to act on the first two; looking again is cheap for us and harmless for them.
-_REFUSED = Rule(scope=Scope.ACCOUNT, reason=Reason.ACCOUNT_REFUSED, backoff=Backoff(first=_MINUTE, longest=60 * _MINUTE))
+_REFUSED = Rule(
+    scope=Scope.ACCOUNT, reason=Reason.ACCOUNT_REFUSED, backoff=Backoff(first=_MINUTE, longest=60 * _MINUTE)
+)
 _CREDIT = Rule(
     scope=Scope.ACCOUNT, reason=Reason.CREDIT_EXHAUSTED, backoff=Backoff(first=3 * _MINUTE, longest=60 * _MINUTE)
 )
-_THROTTLED = Rule(scope=Scope.ACCOUNT, reason=Reason.THROTTLED, backoff=Backoff(first=_MINUTE / 6, longest=10 * _MINUTE))
+_THROTTLED = Rule(
+    scope=Scope.ACCOUNT, reason=Reason.THROTTLED, backoff=Backoff(first=_MINUTE / 6, longest=10 * _MINUTE)
+)
 _UNREACHABLE = Rule(
     scope=Scope.ACCOUNT, reason=Reason.UNREACHABLE, backoff=Backoff(first=_MINUTE / 12, longest=2 * _MINUTE)
 )

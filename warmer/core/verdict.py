@@ -14,12 +14,14 @@ COLD_AT_LEAST_S = 2.5
 """A wait between the two is a short boot or a busy queue: nobody can tell. Documented boots take 5 s and more."""
 BASELINE_WAITS = 50
 """How many of a model's latest waits its baseline is made of."""
+BASELINE_FROM = 3
+"""How many waits must be known before they count for more than the default."""
 
 
 def baseline_s(warm_waits: Sequence[float]) -> float:
     """A model's typical warm wait in seconds: the median of its latest waits that were not cold."""
     recent = warm_waits[:BASELINE_WAITS]
-    return median(recent) if len(recent) >= 3 else DEFAULT_WARM_WAIT_S
+    return median(recent) if len(recent) >= BASELINE_FROM else DEFAULT_WARM_WAIT_S
 
 
 def judge(found: Use, others: Sequence[Use], typical_s: float) -> Verdict:
@@ -28,7 +30,7 @@ def judge(found: Use, others: Sequence[Use], typical_s: float) -> Verdict:
     Another use that was running or waiting when this one came changes what a wait can prove:
 
     - One was running: an instance was up, so that a long wait is as likely a queue as a boot.
-    - One was waiting for a boot: this one waited for the rest of the same boot, and was cold too, however short that was.
+    - One was waiting for a boot: this one waited for the rest of it, and was cold too, however short that was.
     """
     if found.wait_s is None or found.status is Status.UNKNOWN:
         return Verdict.UNSURE
@@ -39,7 +41,9 @@ def judge(found: Use, others: Sequence[Use], typical_s: float) -> Verdict:
     waiting = [other for other in earlier if other.was_waiting_at(found.created_at)]
     if not waiting:
         return by_wait
-    boots = [other for other in waiting if other.wait_s is not None and _by_wait(other.wait_s, typical_s) is Verdict.COLD]
+    boots = [
+        other for other in waiting if other.wait_s is not None and _by_wait(other.wait_s, typical_s) is Verdict.COLD
+    ]
     if any(_started_no_later(other, found) for other in boots):
         return Verdict.COLD
     if all(_is_warm(other, typical_s) for other in waiting):

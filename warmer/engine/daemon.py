@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from warmer import __version__
@@ -18,7 +18,7 @@ from warmer.engine.supervisor import Supervisor
 from warmer.engine.watch import POLL_S, Watched
 from warmer.errors import ConfigError, LedgerError, ProviderError, WarmerError
 from warmer.log import Event, get
-from warmer.ports import Clock, Ledger, Provider
+from warmer.ports import Clock, Ledger, Provider, Schedule
 
 CUT = timedelta(seconds=1.8)
 """How long cancelling what is left may take. Together with DRAIN under 5 s."""
@@ -37,15 +37,14 @@ class Daemon:
         connect: Callable[[Spec], Provider],
         ledger: Ledger,
         clock: Clock,
-        speed: float = 1.0,
+        schedule: Callable[[Callable[[str], None]], Schedule] = LocalSchedule,
         supervisor: Supervisor | None = None,
     ) -> None:
         """`load` reads the file anew; `connect` reads the token and opens a provider. Both may raise ConfigError."""
         self._load, self._connect, self._clock = load, connect, clock
         self._desk = Desk(ledger)
         self._fleet = Fleet(spec, self._account(spec), clock)
-        self._schedule = LocalSchedule(self._fleet.due, speed=speed)
-        self._speed = speed
+        self._schedule = schedule(self._fleet.due)
         self._supervisor = supervisor or Supervisor()
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
@@ -172,7 +171,7 @@ class Daemon:
 
     # -- leaving -----------------------------------------------------------------------------------------------------
 
-    async def _leave(self, chores: list[asyncio.Future[None]]) -> None:
+    async def _leave(self, chores: Sequence[asyncio.Future[None]]) -> None:
         self._supervisor.stopping()
         self._fleet.stop()
         self._schedule.stop()

@@ -21,7 +21,9 @@ from warmer.ports import Clock, Ledger, Provider
 DONE, SOME_FAILED, ACCOUNT_SAID_NO = 0, ProviderError.exit_code, AccountRefused.exit_code
 
 
-async def once(spec: Spec, *, provider: Provider, ledger: Ledger, clock: Clock, lasting: timedelta | None = None) -> int:
+async def once(
+    spec: Spec, *, provider: Provider, ledger: Ledger, clock: Clock, lasting: timedelta | None = None
+) -> int:
     """Tick every model, once or for as long as `lasting`. Returns the exit code.
 
     Beats that are still out when `lasting` is over are left to the host, which ends them at their deadline; the next
@@ -33,7 +35,11 @@ async def once(spec: Spec, *, provider: Provider, ledger: Ledger, clock: Clock, 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    work = _short_daemon(spec, account, desk, clock, ticks, lasting) if lasting else _pass(spec, account, desk, clock, ticks)
+    work = (
+        _short_daemon(spec, account, desk, clock, ticks, lasting)
+        if lasting
+        else _pass(spec, account, desk, clock, ticks)
+    )
     running = asyncio.ensure_future(work)
     stopped = asyncio.ensure_future(stop.wait())
     try:

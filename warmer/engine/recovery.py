@@ -28,7 +28,9 @@ class Recovery:
         `at_start`: whatever has a prediction is ours to follow now. Later, a young one is some living process's.
         """
         now = self._clock.now()
-        found = [beat for beat in await self._desk.do(lambda ledger: ledger.open_beats()) if beat.key not in heartbeat.out]
+        found = [
+            beat for beat in await self._desk.do(lambda ledger: ledger.open_beats()) if beat.key not in heartbeat.out
+        ]
         due = [b for b in found if (at_start and b.prediction_id) or now - b.claimed_at >= ORPHANED_AFTER]
         self.waiting = len(due) < len(found)
         await asyncio.gather(*(self._finish(beat, heartbeat, spec) for beat in due))

@@ -28,7 +28,12 @@ class Traffic:
     """Brings the ledger's record of customers' calls up to date."""
 
     def __init__(
-        self, provider: Provider, desk: Desk, clock: Clock, contracts: Contracts, models: Callable[[], Sequence[ModelSpec]]
+        self,
+        provider: Provider,
+        desk: Desk,
+        clock: Clock,
+        contracts: Contracts,
+        models: Callable[[], Sequence[ModelSpec]],
     ) -> None:
         self._provider, self._desk, self._clock, self._contracts = provider, desk, clock, contracts
         self._models = models
@@ -92,7 +97,10 @@ def _facts(ledger: Ledger, model: str, calls: Sequence[Prediction]) -> list[Requ
             request_of(
                 call,
                 model,
-                others=[*(use for use in ledger.uses(model, came, came) if use.id not in {e.id for e in earlier}), *earlier],
+                others=[
+                    *(use for use in ledger.uses(model, came, came) if use.id not in {e.id for e in earlier}),
+                    *earlier,
+                ],
                 last_activity=max([*ends, *([before] if before else [])], default=None),
                 warm_waits=warm_waits,
             )

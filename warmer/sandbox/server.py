@@ -122,6 +122,7 @@ class SandboxServer:
             log_level="error",
             access_log=False,
             server_header=False,
+            date_header=False,
             timeout_graceful_shutdown=1,
         )
         self._server = _QuietServer(config)

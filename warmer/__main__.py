@@ -1,0 +1,5 @@
+"""`python -m warmer`."""
+
+from warmer.cli import main
+
+main()

@@ -1,0 +1,47 @@
+"""All commands, gathered."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from warmer import __version__
+from warmer.cli.check import check
+from warmer.cli.demo import demo
+from warmer.cli.export import export
+from warmer.cli.inspect import inspect
+from warmer.cli.once import once
+from warmer.cli.report import report
+from warmer.cli.run import run
+from warmer.cli.sandbox import sandbox
+from warmer.cli.schema import schema
+from warmer.cli.status import status
+
+app = typer.Typer(
+    name="warmer",
+    help="Keeps models hosted on Replicate warm with the fewest heartbeats, and shows what it cost and whether it worked.",
+    no_args_is_help=True,
+    # Its tracebacks print local variables, and a token can be one.
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"warmer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+for command in (run, once, check, status, report, export, inspect, demo, sandbox, schema):
+    app.command()(command)

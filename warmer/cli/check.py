@@ -1,0 +1,154 @@
+"""`warmer check`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import defaultdict
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from warmer.cli.options import ConfigOption, JsonOption
+from warmer.core.beat import Contract
+from warmer.core.hours import ActiveHours
+from warmer.core.spec import ModelSpec, Spec
+from warmer.errors import ConfigError, ModelRefused, ProviderError
+
+
+def check(
+    config: ConfigOption = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Ask the API too: token, models, versions, billing, inputs. Runs nothing.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the effective file, secrets as references.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether the file is right, when its hours open in the coming week, and what is likely not meant.
+
+    Exits 2, naming every fault's place, where the file is wrong.
+    """
+    from warmer import config as configuration
+    from warmer import report
+    from warmer.cli import wiring
+    from warmer.clock import SystemClock
+
+    try:
+        spec = wiring.load(config)
+    except ConfigError as exc:
+        if as_json:
+            report.write_json({"schema": 1, "ok": False, "faults": exc.faults}, sys.stdout)
+            raise typer.Exit(exc.exit_code) from exc
+        raise
+    now = SystemClock().now()
+    weeks = _weeks(spec, now)
+    answers, code = asyncio.run(_ask(spec)) if online else ([], 0)
+    if as_json:
+        document: dict[str, Any] = {
+            "schema": 1,
+            "ok": code == 0,
+            "file": spec.path,
+            "digest": spec.digest,
+            "models": [model.name for model in spec.models],
+            "hours": weeks,
+            "online": answers if online else None,
+        }
+        if show:
+            document["effective"] = configuration.show(spec)
+        report.write_json(document, sys.stdout)
+    else:
+        _print(spec, weeks, answers, show=show)
+    raise typer.Exit(code)
+
+
+def _weeks(spec: Spec, now: datetime) -> list[dict[str, Any]]:
+    """Each distinct hours, the models that have it, its coming seven days and what is odd about it."""
+    from warmer.core.hours import week
+    from warmer.core.hours_hidden import hidden_rules
+
+    models_of = defaultdict[ActiveHours, list[str]](list)
+    for model in spec.models:
+        models_of[model.hours].append(model.name)
+    weeks = []
+    for hours, names in models_of.items():
+        hidden = [str(rule) for line in hours.lines for rule in hidden_rules(line, hours.zone, hours.country, now)]
+        weeks.append(
+            {
+                "lines": hours.lines,
+                "timezone": str(hours.zone),
+                "models": names,
+                "days": [str(day) for day in week(hours, now)],
+                "next_open": hours.next_open(now),
+                "warnings": hidden,
+            }
+        )
+    return weeks
+
+
+def _print(spec: Spec, weeks: list[dict[str, Any]], answers: list[dict[str, Any]], *, show: bool) -> None:
+    from warmer import config as configuration
+    from warmer import report
+
+    if show:
+        typer.echo(configuration.dump(configuration.show(spec)))
+    for item in weeks:
+        names = item["models"]
+        typer.echo(
+            f"hours {' | '.join(item['lines'])}  ({item['timezone']}; {len(names)} of {len(spec.models)} models)"
+        )
+        for day in item["days"]:
+            typer.echo(f"  {day}")
+        for warning in item["warnings"]:
+            typer.echo(f"  warning: {warning}")
+    if answers:
+        headers = ("model", "answer", "version", "billing", "price", "input")
+        rows = [tuple(str(answer[key] or "-") for key in headers) for answer in answers]
+        report.write_table(headers, rows, sys.stdout, left=6)
+    typer.echo(f"{spec.path}: fine, {len(spec.models)} models, digest {spec.digest}")
+
+
+async def _ask(spec: Spec) -> tuple[list[dict[str, Any]], int]:
+    """What the API says of each model, and the exit code: the worst answer's."""
+    from warmer.cli import wiring
+    from warmer.clock import SystemClock
+
+    provider = wiring.provider_of(spec, SystemClock())
+    answers, code = list[dict[str, Any]](), 0
+    try:
+        await provider.verify()
+        for model in spec.models:
+            try:
+                answers.append(_answer(model, await provider.describe(model.target)))
+            except ModelRefused as exc:
+                answers.append(_refusal(model, f"{exc}; {model.where}: {exc.hint}"))
+            except ProviderError as exc:
+                answers.append(_refusal(model, str(exc)))
+            if answers[-1]["answer"] != "fine":
+                code = ProviderError.exit_code
+    finally:
+        await provider.close()
+    return answers, code
+
+
+def _answer(model: ModelSpec, contract: Contract) -> dict[str, Any]:
+    from warmer.core.price import price_of
+    from warmer.core.schema_input import smallest_input, validate_input
+
+    beat_input = (
+        model.input if model.input is not None else smallest_input(contract.input_schema, contract.example_input)
+    )
+    faults = validate_input(beat_input, contract.input_schema)
+    price = model.price or price_of(contract.hardware)
+    return {
+        "model": model.name,
+        "answer": "fine" if not faults else f"{model.where}: input: " + "; ".join(faults),
+        "version": contract.version,
+        "billing": model.billing or contract.billing,
+        "price": str(price) if price else None,
+        "input": beat_input,
+    }
+
+
+def _refusal(model: ModelSpec, answer: str) -> dict[str, Any]:
+    return {"model": model.name, "answer": answer, "version": None, "billing": None, "price": None, "input": None}

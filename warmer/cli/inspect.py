@@ -1,0 +1,101 @@
+"""`warmer inspect`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+from warmer.cli.options import ConfigOption, JsonOption
+from warmer.core.spec import ModelSpec, Spec
+from warmer.errors import ConfigError, UsageError, WarmerError
+
+
+def inspect(
+    model: Annotated[str, typer.Argument(help="A model's name in the file, or any owner/name[:version].")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a model takes and what a beat of it would send. Only reads: nothing is run, nothing is billed."""
+    from warmer import report
+    from warmer.cli import wiring
+
+    try:
+        spec: Spec | None = wiring.load(config)
+    except UsageError:
+        if config is not None:
+            raise
+        spec = None  # no file is needed to look at a model
+    facts = asyncio.run(_facts(model, spec))
+    if as_json:
+        report.write_json(facts, sys.stdout)
+        return
+    rows = [(key, _text(value)) for key, value in facts.items() if key != "versions"]
+    rows.append(("versions", f"{len(facts['versions'])} listed" if facts["versions"] else "-"))
+    report.write_table(("", model), rows, sys.stdout, left=2)
+
+
+async def _facts(wanted: str, spec: Spec | None) -> dict[str, Any]:
+    from warmer.cli import wiring
+    from warmer.clock import SystemClock
+    from warmer.config import parse
+    from warmer.core.schema_input import smallest_input
+
+    entry = spec.model(wanted) if spec else None
+    if entry is None:
+        try:
+            lone = parse(f"models: [{{model: {wanted!r}}}]".encode(), path="MODEL")
+        except ConfigError as exc:
+            raise UsageError(f"{wanted!r}: {exc.faults[0].problem} ({exc.faults[0].hint})") from exc
+        entry = lone.models[0]
+        spec = replace(lone, account=spec.account) if spec else lone
+    assert spec is not None
+    provider = wiring.provider_of(spec, SystemClock())
+    try:
+        contract = await provider.describe(entry.target)
+        versions = await provider.versions(entry.target)
+    finally:
+        await provider.close()
+    return {
+        "model": wanted,
+        "kind": contract.kind,
+        "input": entry.input or smallest_input(contract.input_schema, contract.example_input),
+        "billing": entry.billing or contract.billing,
+        "price": _price(entry, contract.hardware),
+        "version": contract.version,
+        "versions": versions,
+        "typical_wait_s": _typical_wait_s(entry.name, spec),
+    }
+
+
+def _price(entry: ModelSpec, hardware: str | None) -> str | None:
+    """The price a beat is reckoned by, and where it is from; None where it is unknown."""
+    from warmer.core.price import price_of
+
+    price = entry.price or price_of(hardware)
+    return str(price) if price else None
+
+
+def _typical_wait_s(name: str, spec: Spec) -> float | None:
+    """What beats and calls of it waited when warm, as the ledger has it; None while it has too few."""
+    from warmer.cli import wiring
+    from warmer.core.verdict import BASELINE_FROM, baseline_s
+
+    if not spec.path or spec.model(name) is None:
+        return None
+    try:
+        waits = wiring.ledger_of(spec).history(name).warm_waits
+    except WarmerError:
+        return None  # what is asked is the model, not the ledger
+    return round(baseline_s(waits), 3) if len(waits) >= BASELINE_FROM else None
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "unknown"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, Mapping)) else str(value)

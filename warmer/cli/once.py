@@ -1,0 +1,49 @@
+"""`warmer once`."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from warmer.cli.options import ConfigOption, duration
+
+
+def once(
+    config: ConfigOption = None,
+    lasting: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--for",
+            parser=duration,
+            metavar="DURATION",
+            help="Keep going for that long, such as 55s in a job that starts every minute. Default: one pass.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Warm what is due, then leave: for cron and for a Kubernetes CronJob. Safe when two start at once.
+
+    Exits 0 when all went well (also where nothing was due), 3 when some beats failed, 4 when the provider refused the
+    account.
+    """
+    from warmer.cli import wiring
+    from warmer.clock import SystemClock
+    from warmer.engine.once import once as pass_over
+
+    spec = wiring.load(config)
+    wiring.start_log(spec)
+    clock = SystemClock()
+
+    async def work() -> int:
+        return await pass_over(
+            spec,
+            provider=wiring.provider_of(spec, clock),
+            ledger=wiring.ledger_of(spec),
+            clock=clock,
+            lasting=lasting,
+        )
+
+    raise typer.Exit(asyncio.run(work()))

@@ -1,0 +1,35 @@
+"""Options that several commands share, spelled once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warmer.core.units import parse_duration
+
+
+def duration(text: str) -> timedelta:
+    """A duration given on the command line."""
+    try:
+        return parse_duration(text)
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc)) from exc
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="The file. Default: $WARMER_CONFIG, ./config/warmer.yaml, /etc/warmer/warmer.yaml.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+SinceOption = Annotated[
+    timedelta,
+    typer.Option("--since", parser=duration, metavar="DURATION", help="How far to look back, such as 12h or 7d."),
+]

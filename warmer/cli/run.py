@@ -1,0 +1,51 @@
+"""`warmer run`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warmer.cli.options import ConfigOption
+from warmer.core.spec import Spec
+from warmer.ports import Provider
+
+
+def run(
+    config: ConfigOption = None,
+    log_to: Annotated[str, typer.Option("--log-to", help="stdout or stderr.", metavar="STREAM")] = "stdout",
+) -> None:
+    """Keep the file's models warm until told to stop: the daemon.
+
+    Follows edits of the file while it runs; SIGHUP reads it (and the token) again, SIGTERM leaves within 5 s.
+    """
+    from warmer import config as configuration
+    from warmer.cli import wiring
+    from warmer.clock import SystemClock
+    from warmer.engine.daemon import Daemon
+
+    if log_to not in ("stdout", "stderr"):
+        raise typer.BadParameter("write stdout or stderr", param_hint="--log-to")
+    spec = wiring.load(config)
+    stream = sys.stdout if log_to == "stdout" else sys.stderr
+    wiring.start_log(spec, stream)
+    clock = SystemClock()
+
+    def connect(new: Spec) -> Provider:
+        wiring.start_log(new, stream)  # a new token is masked before it is used
+        return wiring.provider_of(new, clock)
+
+    async def serve() -> None:
+        daemon = Daemon(
+            spec,
+            load=lambda: configuration.load(Path(spec.path)),
+            connect=connect,
+            ledger=wiring.ledger_of(spec),
+            clock=clock,
+        )
+        await daemon.run()
+
+    asyncio.run(serve())

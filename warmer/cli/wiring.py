@@ -1,0 +1,37 @@
+"""Where ports meet adapters: the file, its secrets, the ledger and the provider, put together."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from warmer import config, log
+from warmer.core.spec import Spec
+from warmer.ledger import open_ledger
+from warmer.ledger.opening import default_url
+from warmer.ledger.sql import SqlLedger
+from warmer.ports import Clock, Provider
+
+
+def load(path: Path | None) -> Spec:
+    """The file in force for this command. Raises ConfigError, with every fault, where it cannot be used."""
+    return config.load(config.find(path, os.environ, Path.cwd()))
+
+
+def ledger_of(spec: Spec) -> SqlLedger:
+    """The file's ledger, made where there is none yet."""
+    return open_ledger(spec.ledger or default_url(os.environ))
+
+
+def provider_of(spec: Spec, clock: Clock) -> Provider:
+    """The file's account. Reads the token now; raises ConfigError, naming the reference, where it cannot."""
+    from warmer.providers.replicate import Replicate
+
+    return Replicate(spec.account, config.read_secret(spec.account.token, os.environ), clock)
+
+
+def start_log(spec: Spec, stream: TextIO | None = None) -> None:
+    """Log to `stream` (default: stdout), with the file's secrets masked."""
+    log.configure(stream=stream or sys.stdout, secrets=[config.read_secret(spec.account.token, os.environ)])

@@ -1,0 +1,168 @@
+"""Facts as people and programs read them: tables, JSON, CSV. Writes to the stream it is given, nothing else."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import IO, Any
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.table import Table
+
+from warmer.core.insight import Percentiles, Summary
+from warmer.core.units import format_instant, format_usd
+
+_PIPE_WIDTH = 200
+UNKNOWN = "unknown"
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON has it: money as decimal strings, instants as ISO 8601 UTC, durations as seconds."""
+    match value:
+        case Enum():
+            return value.value
+        case Decimal():
+            return format_usd(value)
+        case datetime():
+            return format_instant(value)
+        case date():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case Mapping():
+            return {plain(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        case _:
+            return value
+
+
+def write_json(document: Any, out: IO[str]) -> None:
+    """One document and a line end."""
+    out.write(json.dumps(plain(document), indent=2, ensure_ascii=False) + "\n")
+
+
+def write_rows(rows: Iterable[Any], columns: Sequence[str], out: IO[str], *, as_csv: bool) -> None:
+    """One row a line, as CSV with a header or as JSON lines. Streams: a long ledger needs no memory."""
+    if as_csv:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow(["" if (cell := plain(getattr(row, name))) is None else cell for name in columns])
+    else:
+        for row in rows:
+            out.write(json.dumps({name: plain(getattr(row, name)) for name in columns}, ensure_ascii=False) + "\n")
+
+
+def write_table(headers: Sequence[str], rows: Iterable[Sequence[str]], out: IO[str], *, left: int = 1) -> None:
+    """A table: fitted to a terminal, unbroken lines in a pipe. The first `left` columns are text, the rest figures."""
+    console = console_on(out)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold" if console.is_terminal else "")
+    for index, header in enumerate(headers):
+        table.add_column(header, justify="left" if index < left else "right", no_wrap=not console.is_terminal)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def console_on(out: IO[str]) -> Console:
+    """Rich's console on `out`, with lines of any length where `out` is no terminal."""
+    return Console(
+        file=out, width=None if out.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=not out.isatty(), markup=False
+    )
+
+
+def share(value: float | None) -> str:
+    """A share as per cent."""
+    return "-" if value is None else f"{value * 100:.1f} %"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds, as exact as is of use."""
+    if value is None:
+        return "-"
+    return f"{value:.2f} s" if value < 10 else f"{value:.1f} s" if value < 100 else f"{value:.0f} s"
+
+
+def money(value: Decimal | None) -> str:
+    """USD to a hundredth of a cent; unknown says so."""
+    return UNKNOWN if value is None else f"${value:.4f}"
+
+
+def cost(summary: Summary) -> str:
+    """A summary's cost; what is not known of it is named beside it."""
+    if summary.cost_known:
+        return money(summary.cost_usd)
+    return f"{money(summary.cost_usd)} + {summary.cost_unknown} {UNKNOWN}"
+
+
+def local(moment: datetime | None, zone: ZoneInfo) -> str:
+    """An instant on the file's clock."""
+    return "-" if moment is None else f"{moment.astimezone(zone):%a %d %b %H:%M:%S}"
+
+
+SUMMARY_HEADERS = (
+    "model",
+    "day",
+    "calls",
+    "found cold",
+    "wait p50",
+    "wait p95",
+    "beats",
+    "cold beats",
+    "failed",
+    "boot p50",
+    "boot p95",
+    "cost",
+)
+
+
+def summary_cells(row: Summary) -> tuple[str, ...]:
+    """One row under `SUMMARY_HEADERS`."""
+    return (
+        row.model,
+        row.day.isoformat() if row.day else "all",
+        str(row.calls),
+        share(row.cold_share),
+        seconds(row.waits.p50),
+        seconds(row.waits.p95),
+        str(row.beats),
+        str(row.beats_cold),
+        str(row.beats_failed),
+        seconds(row.boots.p50),
+        seconds(row.boots.p95),
+        cost(row),
+    )
+
+
+def summary_facts(row: Summary) -> dict[str, Any]:
+    """One summary for JSON and CSV, with stable keys."""
+    return {
+        "model": row.model,
+        "day": row.day,
+        "calls": row.calls,
+        "calls_cold": row.calls_cold,
+        "calls_unsure": row.calls_unsure,
+        "cold_share": None if row.cold_share is None else round(row.cold_share, 6),
+        "beats": row.beats,
+        "beats_cold": row.beats_cold,
+        "beats_unsure": row.beats_unsure,
+        "beats_failed": row.beats_failed,
+        "wait_s": _percentiles(row.waits),
+        "boot_s": _percentiles(row.boots),
+        "cost_usd": row.cost_usd if row.cost_known else None,
+        "cost_known_usd": row.cost_usd,
+        "cost_unknown_beats": row.cost_unknown,
+    }
+
+
+def _percentiles(of: Percentiles) -> dict[str, float | int | None]:
+    return {"count": of.count, "p50": of.p50, "p95": of.p95, "p99": of.p99, "max": of.longest}

@@ -1,0 +1,227 @@
+"""For tests, ours and yours: days in milliseconds, on a clock that jumps to wherever somebody wants to wait.
+
+`run` drives a coroutine on a `VirtualLoop`; `VirtualClock`, `VirtualSchedule` and `WorldProvider` are the ports of a
+warmer that lives on it, against the sandbox's world and without sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Executor
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+from warmer.core.beat import BeatRequest, Contract, Prediction, Status
+from warmer.core.price import Billing
+from warmer.core.schema_input import component, kind_of
+from warmer.core.spec import Target, TargetKind
+from warmer.errors import ModelRefused, ProviderError, Unavailable
+from warmer.sandbox import predictions as sandbox
+from warmer.sandbox.inputs import InvalidInputError
+from warmer.sandbox.world import NotThereError, World
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Instead of waiting, moves the loop's time on."""
+
+    loop: VirtualLoop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(0)
+        if not events and timeout is None:
+            raise RuntimeError("everything waits, and nothing is to come: the test would hang")
+        if not events and timeout:
+            self.loop.jump(timeout)
+        return events
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time stands still while there is work, and jumps to the next timer when there is none."""
+
+    def __init__(self) -> None:
+        selector = _JumpingSelector()
+        super().__init__(selector)
+        selector.loop = self
+        self._virtual_s = 0.0
+
+    def time(self) -> float:
+        """Virtual seconds since the loop was made."""
+        return self._virtual_s
+
+    def jump(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        self._virtual_s += seconds
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Run `func` at once: a thread would race with a time that jumps."""
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is for whoever awaits the future
+            future.set_exception(exc)
+        return future
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """The result of `main`, run in virtual time."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main)
+
+
+class VirtualClock:
+    """The `Clock` port on the running loop's time. `step` changes the wall clock alone, as an administrator would."""
+
+    def __init__(self, origin: datetime) -> None:
+        self._origin = origin
+        self._start = asyncio.get_running_loop().time()
+
+    def now(self) -> datetime:
+        """`origin` plus what has passed, and the steps taken."""
+        return self._origin + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        """Virtual seconds since the clock was made."""
+        return asyncio.get_running_loop().time() - self._start
+
+    async def sleep(self, seconds: float) -> None:
+        """Return at once, that much later."""
+        await asyncio.sleep(max(0.0, seconds))
+
+    def step(self, by: timedelta) -> None:
+        """Set the wall clock forward, or back."""
+        self._origin += by
+
+
+class VirtualSchedule:
+    """The `Schedule` port on the running loop's timers."""
+
+    def __init__(self, on_due: Callable[[str], None]) -> None:
+        self._on_due = on_due
+        self._armed: dict[str, asyncio.TimerHandle] = {}
+
+    def start(self) -> None:
+        """Nothing to do: the loop's timers run already."""
+
+    def arm(self, name: str, delay_s: float) -> None:
+        """Call for `name` once, `delay_s` from now; replaces what was armed for it."""
+        self.disarm(name)
+        self._armed[name] = asyncio.get_running_loop().call_later(max(0.0, delay_s), self._on_due, name)
+
+    def disarm(self, name: str) -> None:
+        """Forget `name`."""
+        if (handle := self._armed.pop(name, None)) is not None:
+            handle.cancel()
+
+    def stop(self) -> None:
+        """No more calls."""
+        for name in list(self._armed):
+            self.disarm(name)
+
+
+class WorldProvider:
+    """The `Provider` port straight on a sandbox world. `failing` is raised instead of the next creates, in turn."""
+
+    def __init__(self, world: World, now: Callable[[], datetime], *, caller: str = "warmer") -> None:
+        """`now` is the world's own clock: stamps are of it, whatever the warmer's clock says."""
+        self._world, self._now, self._caller = world, now, caller
+        self.failing = list[ProviderError]()
+        self.skew = timedelta(0)
+        self.reads = self.lists = 0
+
+    async def describe(self, target: Target) -> Contract:
+        """From the world's catalogue."""
+        try:
+            deployment = self._world.deployment(target.slug) if target.kind is TargetKind.DEPLOYMENT else None
+            traits = self._world.model(deployment.model if deployment else target.slug)
+        except NotThereError as exc:
+            raise ModelRefused(str(exc), "write a model of the world") from exc
+        release = traits.version(target.version) if target.version else traits.latest
+        if release is None:
+            raise ModelRefused(f"{target}: no such version", "leave the version out")
+        schemas: Mapping[str, Any] = release.openapi_schema["components"]["schemas"]
+        takes = component(schemas, "Input")
+        return Contract(
+            target=target,
+            version=None if traits.is_official or deployment else release.id,
+            billing=Billing.DEPLOYMENT if deployment else Billing(traits.billing.value),
+            kind=kind_of(takes, component(schemas, "Output")),
+            input_schema=takes,
+            example_input=traits.default_example,
+            hardware=deployment.hardware if deployment else None,
+        )
+
+    async def versions(self, target: Target) -> tuple[str, ...]:
+        """The world's versions of the model."""
+        return tuple(version.id for version in self._world.model(target.slug).versions)
+
+    async def admit(self) -> None:
+        """Always at once."""
+
+    async def create(self, request: BeatRequest) -> Prediction:
+        """Create in the world, or fail as told."""
+        if self.failing:
+            raise self.failing.pop(0)
+        try:
+            made = self._world.create(
+                self._now(),
+                request.target.slug,
+                request.input,
+                caller=self._caller,
+                version=request.version,
+                cancel_after=request.deadline,
+            )
+        except InvalidInputError as exc:
+            raise ModelRefused(f"input: {exc}", "change `input`") from exc
+        return prediction_of(made)
+
+    async def read(self, prediction_id: str) -> Prediction:
+        """The prediction, once the world has caught up with its clock."""
+        self.reads += 1
+        self._world.advance(self._now())
+        try:
+            return prediction_of(self._world.prediction(prediction_id))
+        except NotThereError as exc:
+            raise Unavailable(str(exc)) from exc
+
+    async def cancel(self, prediction_id: str) -> None:
+        """Cancel in the world."""
+        self._world.cancel(self._now(), prediction_id)
+
+    async def recent(self, since: datetime, *, limit: int = 1000) -> tuple[Prediction, ...]:
+        """The world's own list."""
+        self.lists += 1
+        self._world.advance(self._now())
+        made = [prediction_of(one) for one in reversed(self._world.predictions()) if one.created_at >= since]
+        return tuple(made[:limit])
+
+    async def verify(self) -> str:
+        """The account's name."""
+        return self._world.account.username
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def prediction_of(one: sandbox.Prediction) -> Prediction:
+    """A world's prediction as the provider would report it."""
+    return Prediction(
+        id=one.id,
+        status=Status(one.status.value),
+        created_at=one.created_at,
+        started_at=one.started_at,
+        completed_at=one.completed_at,
+        predict_s=one.run.total_seconds() if one.run is not None and one.completed_at is not None else None,
+        error=one.error,
+        model=one.traits.slug,
+        version=None if one.version == "hidden" else one.version,
+        deployment=one.deployment,
+        deadline=one.deadline,
+        input=one.input,
+    )
