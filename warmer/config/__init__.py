@@ -1,0 +1,113 @@
+"""From the text of a YAML file to a Spec, or every fault of it with its place.
+
+`document` reads strict YAML, `shape` knows keys and `values`, `entries` what keys say together; here it becomes a Spec.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from warmer.config.document import MAX_BYTES, read_document
+from warmer.config.effective import dump, show
+from warmer.config.entries import check_entries
+from warmer.config.faults import Faults
+from warmer.config.secret import read_secret
+from warmer.config.shape import FileShape, ModelShape, json_schema, read_shape
+from warmer.core.hours import ActiveHours
+from warmer.core.price import Price, price_of
+from warmer.core.spec import AccountSpec, ModelSpec, Spec, Target
+from warmer.errors import ConfigError, Fault, UsageError
+
+__all__ = ["dump", "find", "json_schema", "load", "parse", "read_secret", "show"]
+
+LOCAL = Path("config/warmer.yaml")
+SYSTEM = Path("/etc/warmer/warmer.yaml")
+
+
+def find(explicit: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
+    """The file to use: as asked for, else `$WARMER_CONFIG`, else LOCAL under `cwd`, else SYSTEM.
+
+    Raises UsageError where none is named and none is there.
+    """
+    if explicit is not None:
+        return explicit
+    if named := environ.get("WARMER_CONFIG"):
+        return Path(named)
+    for path in (cwd / LOCAL, SYSTEM):
+        if path.is_file():
+            return path
+    raise UsageError(
+        f"there is no configuration at {LOCAL} or {SYSTEM} "
+        "(name one with -c FILE or $WARMER_CONFIG; the smallest is `models: [{model: owner/name}]`)"
+    )
+
+
+def load(path: Path) -> Spec:
+    """The spec in the file at `path`. Raises ConfigError with every fault, also where the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        problem = f"the file cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+        fault = Fault(file=str(path), line=1, column=1, problem=problem, hint="look at its path and its mode")
+        raise ConfigError(fault) from None
+    return parse(content, path=str(path))
+
+
+def parse(text: bytes, *, path: str) -> Spec:
+    """The spec in `text`. Raises ConfigError with every fault; `path` names the file in them."""
+    faults = Faults(path)
+    document = read_document(text, faults)
+    shape = read_shape(document, faults)
+    check_entries(document, faults)
+    faults.add_tokens(text.decode())
+    if shape is None or faults:
+        raise faults.error()
+    zone = shape.timezone or ZoneInfo("UTC")
+    defaults = _given(shape.defaults)
+    return Spec(
+        zone=zone,
+        models=tuple(
+            _model(entry, defaults, zone, shape.country, where=f"{path}:{document.place(('models', at)).line}")
+            for at, entry in enumerate(shape.models)
+        ),
+        account=AccountSpec(**_given(shape.replicate)),
+        ledger=shape.ledger,
+        path=path,
+        digest=hashlib.sha256(text).hexdigest()[:12],
+    )
+
+
+_AS_GIVEN = ("policy", "every", "input", "billing", "deadline", "traffic")
+
+
+def _model(
+    entry: ModelShape, defaults: Mapping[str, Any], zone: ZoneInfo, country: str | None, *, where: str
+) -> ModelSpec:
+    own = _given(entry)
+    both = {**defaults, **own}
+    target: Target = own.get("model") or own["deployment"]
+    return ModelSpec(
+        name=own.get("name", str(target)),
+        target=target,
+        hours=ActiveHours(lines=tuple(both.get("hours", ("24/7",))), zone=zone, country=country),
+        # Price and hardware are two ways to say one thing: an entry's own, either of them, goes before the defaults'.
+        price=_price(own) or _price(defaults),
+        where=where,
+        **{key: both[key] for key in _AS_GIVEN if key in both},
+    )
+
+
+def _price(given: Mapping[str, Any]) -> Price | None:
+    if "price" in given:
+        return Price(per_second=given["price"].per_second, source="file")
+    return price_of(given.get("hardware"))
+
+
+def _given(shape: FileShape | Any) -> dict[str, Any]:
+    """The keys that the file gives; of the others the defaults of the core hold."""
+    return {key: getattr(shape, key) for key in shape.model_fields_set} if shape is not None else {}

@@ -1,0 +1,85 @@
+"""A spec as the file that would say all of it: what `check --show` prints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import yaml
+
+from warmer.config.document import CORE_SCHEMA
+from warmer.core.price import Price
+from warmer.core.spec import ModelSpec, Spec, TargetKind
+from warmer.core.units import format_duration
+
+
+def show(spec: Spec) -> dict[str, Any]:
+    """The effective configuration, every default written out. Parsed again, `dump` of it gives an equal spec.
+
+    Secrets are references, durations texts, money Decimal.
+    """
+    shown: dict[str, Any] = {"timezone": spec.zone.key}
+    if country := spec.models[0].hours.country:
+        shown["country"] = country
+    if spec.ledger is not None:
+        shown["ledger"] = spec.ledger
+    shown["replicate"] = {
+        "token": str(spec.account.token),
+        "base_url": spec.account.base_url,
+        "creates_per_minute": spec.account.creates_per_minute,
+        "reads_per_minute": spec.account.reads_per_minute,
+    }
+    shown["models"] = [_model(model) for model in spec.models]
+    return shown
+
+
+def _model(model: ModelSpec) -> dict[str, Any]:
+    kind = "deployment" if model.target.kind is TargetKind.DEPLOYMENT else "model"
+    lines = list(model.hours.lines)
+    shown: dict[str, Any] = {
+        kind: str(model.target),
+        "name": model.name,
+        "hours": lines[0] if len(lines) == 1 else lines,
+        "policy": str(model.policy),
+        "every": "auto" if model.every is None else format_duration(model.every),
+    }
+    if model.input is not None:
+        shown["input"] = dict(model.input)
+    if model.billing is not None:
+        shown["billing"] = str(model.billing)
+    if model.price is not None:
+        shown |= _price(model.price)
+    return shown | {"deadline": format_duration(model.deadline), "traffic": "auto" if model.traffic else "off"}
+
+
+def _price(price: Price) -> dict[str, Any]:
+    if price.source == "file":
+        return {"price": {"per_second": price.per_second}}
+    return {"hardware": price.source.partition("@")[0]}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what either YAML, 1.1 or 1.2, would take for something else than a text."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+for _name, _pattern, _first in CORE_SCHEMA:
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
+
+
+def _decimal(dumper: yaml.SafeDumper, number: Decimal) -> yaml.Node:
+    text = f"{number:f}"
+    return dumper.represent_scalar("tag:yaml.org,2002:float", text if "." in text else f"{text}.0")
+
+
+_Dumper.add_representer(Decimal, _decimal)
+
+
+def dump(shown: Mapping[str, Any]) -> str:
+    """A mapping as YAML text."""
+    text: str = yaml.dump(dict(shown), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 20)
+    return text

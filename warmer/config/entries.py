@@ -1,0 +1,76 @@
+"""What the keys of an entry, and the entries among themselves, must agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from warmer.config.document import Document
+from warmer.config.faults import Faults, Place, quote
+from warmer.config.shape import ModelShape
+from warmer.core.price import Billing
+
+
+def check_entries(document: Document, faults: Faults) -> None:
+    """Each entry names one target that bills as it says, and no two have one name.
+
+    Looks at the raw document, so that these faults are told together with those of single values.
+    """
+    root = document.value if isinstance(document.value, dict) else {}
+    entries, defaults = root.get("models"), root.get("defaults")
+    named: dict[str, Place] = {}
+    for at, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, dict):
+            target = _check_target(entry, at, document, faults)
+            _check_name(entry, target, at, document, faults, named)
+            _check_billing(entry, defaults if isinstance(defaults, dict) else {}, target, at, document, faults)
+
+
+def _check_target(entry: Mapping[str, Any], at: int, document: Document, faults: Faults) -> str | None:
+    """The key of the entry's target: `model` or `deployment`."""
+    targets = [key for key in entry if key in ("model", "deployment")]
+    if len(targets) > 1:
+        place = document.key_place(("models", at, targets[1]))
+        faults.add(place, "this entry names a model and a deployment", "make it two entries")
+    # Where a key is unknown it is the target, misspelt, more likely than not: that fault is told already.
+    if not targets and entry.keys() <= ModelShape.model_fields.keys():
+        place = document.place(("models", at))
+        faults.add(place, "this entry names nothing to keep warm", "write `model: owner/name`")
+    return targets[0] if targets else None
+
+
+def _check_name(
+    entry: Mapping[str, Any],
+    target: str | None,
+    at: int,
+    document: Document,
+    faults: Faults,
+    named: dict[str, Place],
+) -> None:
+    key = "name" if "name" in entry else target
+    name = entry[key] if key else None
+    if key is None or not isinstance(name, str):
+        return
+    place = document.place(("models", at, key))
+    if first := named.get(name):
+        problem = f"{quote(name)} is already the name of the model on line {first.line}"
+        faults.add(place, problem, "remove one, or tell them apart with `name:`")
+    named.setdefault(name, place)
+
+
+def _check_billing(
+    entry: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    target: str | None,
+    at: int,
+    document: Document,
+    faults: Faults,
+) -> None:
+    own = "billing" in entry
+    billing = entry["billing"] if own else defaults.get("billing")
+    if target is None or billing not in list(Billing):
+        return
+    if (target == Billing.DEPLOYMENT) != (billing == Billing.DEPLOYMENT):
+        place = document.place(("models", at, "billing") if own else ("defaults", "billing"))
+        hint = "leave `billing` out: the API tells it" if own else "write it in the entries that bill so"
+        faults.add(place, f"a {target} does not bill as `{billing}`", hint)

@@ -1,0 +1,91 @@
+"""Collecting what is wrong with a file: one fault a place, no secret in any."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from warmer.errors import ConfigError, Fault
+
+_TOKEN = re.compile(r"(?<![A-Za-z0-9])r8_[A-Za-z0-9]{12,}")
+_TOKEN_LIKE = re.compile(r"r8_\w+")
+IN_CLEAR = "a token stands here in clear"
+BY_REFERENCE = "write where to read it: env:NAME, file:PATH or credential:NAME; then revoke this one, it was shown"
+
+
+class Place(NamedTuple):
+    """Where something stands in a text, both from 1."""
+
+    line: int
+    column: int
+
+
+class WrongValueError(ValueError):
+    """A value that cannot be used: what is wrong with it, and what to write."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem, hint)
+        self.problem = problem
+        self.hint = hint
+
+
+class Faults:
+    """The faults of one file so far. At one place the first stands: what follows from it would only repeat it."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._found: dict[Place, Fault] = {}
+
+    def add(self, place: Place, problem: str, hint: str = "") -> None:
+        """Note a fault. What looks like a token is masked, whichever key it was written for."""
+        problem, hint = (_TOKEN_LIKE.sub("r8_…", text) for text in (problem, hint))
+        fault = Fault(file=self.file, line=place.line, column=place.column, problem=problem, hint=hint)
+        self._found.setdefault(place, fault)
+
+    def add_tokens(self, text: str) -> None:
+        """Note every token in clear, wherever in the file it stands; comments are read by others too."""
+        told = {place.line for place, fault in self._found.items() if fault.problem == IN_CLEAR}
+        for found in _TOKEN.finditer(text):
+            place = place_in(text, found.start())
+            if place.line not in told:
+                self.add(place, IN_CLEAR, BY_REFERENCE)
+
+    def error(self) -> ConfigError:
+        """The faults as the error to raise."""
+        return ConfigError(*self._found.values())
+
+    def fatal(self, place: Place, problem: str, hint: str = "") -> ConfigError:
+        """The error to raise for a fault that leaves nothing to read on."""
+        self.add(place, problem, hint)
+        return self.error()
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+
+def place_in(text: str, index: int) -> Place:
+    """The place of the character at `index`."""
+    before = text[:index]
+    return Place(before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1)
+
+
+def quote(text: str) -> str:
+    """`text` as a fault shows it: in backticks, on one line and not longer than that."""
+    shown = " ".join(text.split())
+    return f"`{shown}`" if len(shown) <= 60 else f"`{shown[:57]}...`"
+
+
+def near_miss(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant."""
+    by_folded = {one.casefold(): one for one in known}
+    close = difflib.get_close_matches(word[:80].casefold(), by_folded, n=1, cutoff=0.7)
+    return by_folded[close[0]] if close else None
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Did you mean the near miss; else what there is."""
+    known = list(known)
+    meant = near_miss(word, known)
+    return f"did you mean `{meant}`?" if meant else f"there are: {', '.join(known)}"

@@ -1,0 +1,61 @@
+"""Reading the secrets that the file refers to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from warmer.core.spec import SecretRef
+from warmer.errors import UsageError
+
+MAX_SECRET_BYTES = 64 * 1024
+"""Far above any token: a larger file is not one."""
+
+
+def read_secret(ref: SecretRef, environ: Mapping[str, str]) -> str:
+    """The secret that `ref` refers to, without one newline at its end.
+
+    Raises UsageError, which never shows any of the secret, where it is missing, empty, unreadable or no single line of
+    ASCII, as a header must be.
+    """
+    secret = environ.get(ref.name, "") if ref.scheme == "env" else _read(ref, _path(ref, environ))
+    secret = secret.removesuffix("\n").removesuffix("\r")
+    if not secret:
+        remedy = f"export {ref.name}" if ref.scheme == "env" else "write the token into it"
+        raise _unusable(ref, "is not set or empty" if ref.scheme == "env" else "is empty", remedy)
+    if not re.fullmatch(r"[!-~]+", secret):
+        raise _unusable(ref, "holds a space, a line break or a character no token has", "it must hold the token alone")
+    return secret
+
+
+def _path(ref: SecretRef, environ: Mapping[str, str]) -> Path:
+    if ref.scheme == "file":
+        return Path(ref.name)
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        raise _unusable(
+            ref,
+            "is only there in a systemd service",
+            f"add `LoadCredential={ref.name}:PATH` to the unit, or use file:PATH",
+        )
+    return Path(directory) / ref.name
+
+
+def _read(ref: SecretRef, path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_SECRET_BYTES + 1)
+        if len(content) > MAX_SECRET_BYTES:
+            raise _unusable(ref, "is too large for a token", "name the file that holds the token alone")
+        return content.decode("ascii")
+    except OSError as error:
+        raise _unusable(
+            ref, f"cannot be read: {error.strerror}", "create it, readable for the user of warmer"
+        ) from None
+    except ValueError:  # from None: the error of the decoder holds the bytes
+        raise _unusable(ref, "holds a character no token has", "it must hold the token alone") from None
+
+
+def _unusable(ref: SecretRef, problem: str, remedy: str) -> UsageError:
+    return UsageError(f"the secret {ref} {problem} ({remedy})")

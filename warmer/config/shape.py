@@ -1,0 +1,307 @@
+"""The file as pydantic models: every key with its meaning, default and examples, for validation and for editors.
+
+A field that the file leaves out is unset. The default that holds then is that of `core.spec`; here it is for readers.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+
+from warmer.config import values
+from warmer.config.document import Document
+from warmer.config.faults import Faults, WrongValueError, quote, suggest
+from warmer.core.price import PER_SECOND, Billing
+from warmer.core.spec import PolicyName, SecretRef, Target
+
+_EXAMPLE_HOURS = "Mo-Fr 08:00-20:00; PH off"
+
+
+def _key(description: str, *examples: Any, default: Any = None) -> Any:
+    def told(schema: dict[str, Any]) -> None:
+        schema.pop("default", None)
+        if default is not None:
+            schema["default"] = default
+
+    return Field(default=None, description=description, examples=list(examples), json_schema_extra=told)
+
+
+def _text(pattern: str | None = None, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", **({"pattern": f"^(?:{pattern})$"} if pattern else {}), **more})
+
+
+def _words(words: Any) -> WithJsonSchema:
+    return WithJsonSchema({"enum": [str(word) for word in words]})
+
+
+def _line(value: Any, info: ValidationInfo) -> str:
+    zone, country = (info.context or {}).get("place", (ZoneInfo("UTC"), None))
+    return values.read_line(value, zone, country)
+
+
+def _lines(value: Any) -> Any:
+    if isinstance(value, list) and not value:
+        raise WrongValueError("this list of hours is empty", "write a line, or leave the key out for always")
+    return value if isinstance(value, list) else [value]
+
+
+def _entries(value: Any) -> Any:
+    if not isinstance(value, list) or not value:
+        raise WrongValueError("`models` is no list of at least one model", "write `models: [{model: owner/name}]`")
+    return value
+
+
+Zone = Annotated[ZoneInfo, PlainValidator(values.read_zone), _text()]
+Country = Annotated[str, PlainValidator(values.read_country), _text("[A-Z]{2}")]
+Ledger = Annotated[str, PlainValidator(values.read_ledger), _text("sqlite:///.+")]
+Secret = Annotated[SecretRef, PlainValidator(values.read_secret_ref), _text(values.REFERENCE)]
+BaseUrl = Annotated[str, PlainValidator(values.read_base_url), _text("https?://.+", format="uri")]
+Rate = Annotated[
+    int,
+    PlainValidator(values.read_rate),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": values.MAX_PER_MINUTE}),
+]
+Model = Annotated[Target, PlainValidator(values.read_model), _text(f"{values.SLUG}(?::{values.VERSION})?")]
+Deployment = Annotated[Target, PlainValidator(values.read_deployment), _text(values.SLUG)]
+Name = Annotated[str, PlainValidator(values.read_name), _text(minLength=1, maxLength=values.MAX_NAME)]
+Hours = Annotated[
+    list[Annotated[str, PlainValidator(_line)]],
+    BeforeValidator(_lines),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
+    ),
+]
+Policy = Annotated[PolicyName, PlainValidator(values.read_policy), _words(PolicyName)]
+Every = Annotated[timedelta | None, PlainValidator(values.read_every), _text(rf"auto|(?=\d){values.DURATION}")]
+Deadline = Annotated[timedelta, PlainValidator(values.read_deadline), _text(rf"(?=\d){values.DURATION}")]
+Input = Annotated[dict[str, Any], PlainValidator(values.read_input), WithJsonSchema({"type": "object"})]
+BillingClass = Annotated[Billing, PlainValidator(values.read_billing), _words(Billing)]
+PerSecond = Annotated[
+    Decimal,
+    PlainValidator(values.read_per_second),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(values.MAX_PER_SECOND)}),
+]
+Sku = Annotated[str, PlainValidator(values.read_hardware), _words(PER_SECOND)]
+Traffic = Annotated[bool, PlainValidator(values.read_traffic), _words(("auto", "off"))]
+
+
+class _Mapping(BaseModel):
+    """A mapping of the file: no key but its own, no value converted on the way."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    example: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_mapping(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise WrongValueError("a mapping is meant here", f"write {cls.example}")
+        return value
+
+
+class PriceShape(_Mapping):
+    """What a second of a beat costs; goes before the package's table."""
+
+    example = "price: {per_second: 0.000225}"
+
+    per_second: PerSecond = Field(description="USD for one second of running.", examples=[0.000225])
+
+
+class AccountShape(_Mapping):
+    """The account at Replicate."""
+
+    example = "replicate: {token: env:REPLICATE_API_TOKEN}"
+
+    token: Secret | None = _key(
+        "Where the API token is read from: env:NAME, file:PATH or credential:NAME (systemd).",
+        "env:REPLICATE_API_TOKEN",
+        "file:/run/secrets/replicate-token",
+        "credential:replicate-token",
+        default="env:REPLICATE_API_TOKEN",
+    )
+    base_url: BaseUrl | None = _key(
+        "Address of the API; http:// only on this machine.",
+        "http://127.0.0.1:8080/v1",
+        default="https://api.replicate.com/v1",
+    )
+    creates_per_minute: Rate | None = _key(
+        "Predictions the account may create a minute; warmer stays below.", 6, 600, default=600
+    )
+    reads_per_minute: Rate | None = _key(
+        "Other requests the account may make a minute; warmer stays below.", 3000, default=3000
+    )
+
+
+class DefaultsShape(_Mapping):
+    """Any key of a model; holds for every model that does not say otherwise."""
+
+    example = "defaults: {hours: Mo-Fr 08:00-20:00}"
+
+    hours: Hours | None = _key(
+        "When the model shall be warm, as OpenStreetMap opening hours; a list is open when any of its lines is.",
+        _EXAMPLE_HOURS,
+        ["Mo-Fr 08:00-20:00", "Sa 22:00-02:00"],
+        default="24/7",
+    )
+    policy: Policy | None = _key(
+        "Who decides the next beat: `fixed` sends one every interval, `aware` only when nobody used the model for one.",
+        "aware",
+        default="aware",
+    )
+    every: Every | None = _key(
+        "Longest gap allowed between two uses in active hours, 1s to 30d; `auto` is 50s until more is known.",
+        "30s",
+        "auto",
+        default="auto",
+    )
+    input: Input | None = _key(
+        "Input of the heartbeat; without it the smallest valid one of the model's schema.",
+        {"prompt": "hi", "max_tokens": 1},
+    )
+    billing: BillingClass | None = _key("Who is billed for what; without it the API is asked.", "public")
+    price: PriceShape | None = _key(
+        "What a second costs; without it the package's price table by `hardware`.", {"per_second": 0.000225}
+    )
+    hardware: Sku | None = _key("SKU the model runs on, which gives its price.", "gpu-t4")
+    deadline: Deadline | None = _key(
+        "When a heartbeat is given up, boot included, 5s to 1d; sent as Cancel-After.", "10m", default="10m"
+    )
+    traffic: Traffic | None = _key(
+        "`auto` reads customers' calls from the account's prediction list, `off` does not.", "off", default="auto"
+    )
+
+
+class ModelShape(DefaultsShape):
+    """One model to keep warm."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["model"]}, {"required": ["deployment"]}]})
+    example = "- model: owner/name"
+
+    model: Model | None = _key(
+        "The model: owner/name for its latest version, owner/name:VERSION for a pinned one.", "stability-ai/sdxl"
+    )
+    deployment: Deployment | None = _key("The deployment, owner/name, in place of a model.", "acme/upscaler")
+    name: Name | None = _key(
+        "What the model is called in logs, reports and the ledger; without it the target as written.", "chat"
+    )
+
+
+class FileShape(_Mapping):
+    """What warmer keeps warm, and when."""
+
+    example = "models: [{model: owner/name}]"
+
+    timezone: Zone | None = _key("IANA zone in which every `hours` is read.", "Europe/Berlin", default="UTC")
+    country: Country | None = _key("ISO 3166 code of the country whose public holidays are meant by `PH`.", "DE")
+    ledger: Ledger | None = _key(
+        "Database URL of the durable record, a SQLite file; without it `ledger.db` in the state directory.",
+        "sqlite:////var/lib/warmer/ledger.db",
+    )
+    replicate: AccountShape | None = _key("The account at Replicate.", {"token": "env:REPLICATE_API_TOKEN"})
+    defaults: DefaultsShape | None = _key("Any key of a model, for all models.", {"hours": _EXAMPLE_HOURS})
+    models: Annotated[list[ModelShape], BeforeValidator(_entries)] = Field(
+        min_length=1, description="What to keep warm.", examples=[[{"model": "stability-ai/sdxl", "every": "30s"}]]
+    )
+
+
+_BY_LEVEL: dict[str, type[_Mapping]] = {
+    "replicate": AccountShape,
+    "defaults": DefaultsShape,
+    "models": ModelShape,
+    "price": PriceShape,
+}
+
+
+def read_shape(document: Document, faults: Faults) -> FileShape | None:
+    """The document as the file's shape; None, with the faults noted, where it does not fit."""
+    zone = _tried(values.read_zone, document, "timezone", ZoneInfo("UTC"))
+    # Where the country is wrong, hours are read with any other: the fault is told once, at the country.
+    country = _tried(values.read_country, document, "country", "DE")
+    try:
+        return FileShape.model_validate(document.value, context={"place": (zone, country)})
+    except ValidationError as error:
+        for wrong in error.errors(include_url=False):
+            _note(wrong, document, faults)
+    return None
+
+
+def _tried(read: Any, document: Document, key: str, otherwise: Any) -> Any:
+    if not isinstance(document.value, dict) or key not in document.value:
+        return None if key == "country" else otherwise
+    try:
+        return read(document.value[key])
+    except WrongValueError:
+        return otherwise
+
+
+def _note(error: Any, document: Document, faults: Faults) -> None:
+    """One error of pydantic as a fault: ours carry their own words, two of its own kinds are left."""
+    path = error["loc"]
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, WrongValueError):
+        faults.add(document.place(path), cause.problem, cause.hint)
+    elif error["type"] == "extra_forbidden":
+        faults.add(document.key_place(path), f"there is no key {quote(path[-1])} here", _known_instead(path))
+    elif error["type"] == "missing":
+        faults.add(document.place(path[:-1]), f"`{path[-1]}` is missing", f"write it as in {_shape_at(path).example}")
+    else:
+        faults.add(document.place(path), "this value does not fit here", f"write it as in {_shape_at(path).example}")
+
+
+def _shape_at(path: tuple[str | int, ...]) -> type[_Mapping]:
+    """The innermost mapping that holds the last step of `path`."""
+    names = [step for step in path[:-1] if isinstance(step, str) and step in _BY_LEVEL]
+    return _BY_LEVEL[names[-1]] if names else FileShape
+
+
+def _known_instead(path: tuple[str | int, ...]) -> str:
+    here = _shape_at(path)
+    key = str(path[-1])
+    if key == "<<":
+        return "YAML 1.2 has no merge keys: what many models share goes into `defaults`"
+    for where, shape in (
+        ("in an entry of `models`", ModelShape),
+        ("under `replicate`", AccountShape),
+        ("at the left edge", FileShape),
+    ):
+        if key in shape.model_fields and shape is not here:
+            return f"it belongs {where}"
+    return suggest(key, here.model_fields)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the file (draft 2020-12), for editors and checkers."""
+    schema = FileShape.model_json_schema()
+    _tidy(schema)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "warmer.yaml"}
+
+
+def _tidy(schema: Any) -> None:
+    """Drop pydantic's titles, which repeat the key, and `null` as a choice: leaving a key out is not writing null."""
+    if isinstance(schema, list):
+        for item in schema:
+            _tidy(item)
+    elif isinstance(schema, dict):
+        if isinstance(schema.get("title"), str):
+            del schema["title"]
+        choices = schema.get("anyOf", [])
+        if {"type": "null"} in choices:
+            del schema["anyOf"]
+            rest = [choice for choice in choices if choice != {"type": "null"}]
+            schema |= rest[0] if len(rest) == 1 else {"anyOf": rest}
+        for value in list(schema.values()):
+            _tidy(value)

@@ -1,0 +1,322 @@
+"""One value of the file each: from what YAML gives to what the core takes, or WrongValueError with what to write.
+
+Strict: a number is no text and a text no number, for what looks alike (`30`, `"30"`, `30s`) is seldom meant alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from warmer.config.faults import BY_REFERENCE, IN_CLEAR, WrongValueError, near_miss, quote, suggest
+from warmer.core.hours import ActiveHours, HoursError
+from warmer.core.price import PER_SECOND, Billing
+from warmer.core.spec import MIN_DEADLINE, MIN_EVERY, PolicyName, SecretRef, Target, TargetKind
+from warmer.core.units import format_duration, parse_duration
+
+MAX_EVERY = timedelta(days=30)
+"""Past this a gap keeps nothing warm."""
+MAX_DEADLINE = timedelta(hours=24)
+"""No boot and run together last a day; a beat that does is stuck."""
+MAX_PER_SECOND = Decimal(10)
+"""USD. Eight of the dearest GPUs cost a thousandth of it: more is a slip of the decimal point."""
+MAX_PER_MINUTE = 1_000_000
+MAX_NAME = 200
+"""Characters: a name is a column of a table and a part of an address."""
+MAX_LINE = 2_000
+"""Characters of one hours line; longer ones are lists."""
+
+DURATION = r"(?:\d+(?:\.\d+)?d)?(?:\d+(?:\.\d+)?h)?(?:\d+(?:\.\d+)?m)?(?:\d+(?:\.\d+)?s)?(?:\d+(?:\.\d+)?ms)?"
+SLUG = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}/[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+VERSION = r"[0-9a-f]{64}"
+REFERENCE = r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:[A-Za-z0-9._-]+"
+
+
+def read_zone(value: Any) -> ZoneInfo:
+    """An IANA zone."""
+    name = _text(value, "Europe/Berlin")
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise WrongValueError(f"there is no time zone {quote(name)}", _zone_meant(name)) from None
+
+
+def _zone_meant(name: str) -> str:
+    zones = available_timezones()
+    by_city = {zone.rpartition("/")[2]: zone for zone in sorted(zones)}
+    city = near_miss(name.rpartition("/")[2].replace(" ", "_"), by_city)
+    meant = near_miss(name, zones) or (by_city[city] if city else None)
+    return f"did you mean `{meant}`?" if meant else "write an IANA name, such as Europe/Berlin or UTC"
+
+
+def read_country(value: Any) -> str:
+    """A country whose public holidays are known."""
+    country = _text(value, "DE")
+    try:
+        ActiveHours(lines=("24/7",), zone=ZoneInfo("UTC"), country=country)
+    except HoursError as error:
+        raise WrongValueError(error.problem, error.hint) from None
+    return country
+
+
+def read_line(value: Any, zone: ZoneInfo, country: str | None) -> str:
+    """One line of opening hours."""
+    line = _text(value, "Mo-Fr 08:00-20:00")
+    if len(line) > MAX_LINE:
+        raise WrongValueError(
+            f"this hours line has {len(line):,} characters, over {MAX_LINE:,}", "write a list of shorter ones"
+        )
+    try:
+        ActiveHours(lines=(line,), zone=zone, country=country)
+    except HoursError as error:
+        raise WrongValueError(error.problem, error.hint) from None
+    return line
+
+
+def read_ledger(value: Any) -> str:
+    """The database URL of the ledger: a SQLite file."""
+    example = "sqlite:////var/lib/warmer/ledger.db"
+    url = _text(value, example)
+    scheme, separator, rest = url.partition("://")
+    if re.match(r"postgres", scheme):
+        raise WrongValueError("this version keeps its ledger in SQLite, not in PostgreSQL", f"write {example}")
+    if not separator:
+        written = f"sqlite:////{url.lstrip('/')}" if url.startswith("/") else example
+        raise WrongValueError(f"{quote(url)} is not the URL of a ledger", f"write {written}")
+    if scheme != "sqlite":
+        raise WrongValueError(f"a ledger cannot be kept in {quote(scheme)}", f"write {example}")
+    if not rest.startswith("/") or rest.strip("/") in ("", ":memory:") or rest.endswith("/"):
+        raise WrongValueError("this ledger names no file", f"write {example}: three slashes, then the path")
+    if any(sign in rest for sign in "?#") or not rest.isprintable():
+        raise WrongValueError(f"{quote(url)} holds more than a path", f"write {example}")
+    return url
+
+
+def read_secret_ref(value: Any) -> SecretRef:
+    """Where a secret is to be read from. What was written is never repeated: it may be the secret."""
+    if not isinstance(value, str):
+        raise WrongValueError(
+            f"{_kind(value)} stands where a reference to a secret is meant", "write env:NAME or file:PATH"
+        )
+    if not re.fullmatch(REFERENCE, value) or not value.isprintable():
+        scheme = value.partition(":")[0]
+        if scheme not in ("env", "file", "credential") or scheme == value:
+            raise WrongValueError(IN_CLEAR, BY_REFERENCE)
+        what = {"env": "a variable: env:REPLICATE_API_TOKEN", "file": "a file: file:/run/secrets/token"}
+        raise WrongValueError(
+            "this reference names nothing", f"name {what.get(scheme, 'a credential: credential:token')}"
+        )
+    scheme, _, name = value.partition(":")
+    if scheme == "file" and name.startswith("~"):
+        raise WrongValueError("`~` stands for no home here", "write the path out")
+    if scheme == "credential" and name.strip(".") == "":
+        raise WrongValueError("this reference names nothing", "name a credential: credential:token")
+    return SecretRef(scheme=scheme, name=name)
+
+
+def read_base_url(value: Any) -> str:
+    """The address of the API, without a slash at its end."""
+    url = _text(value, "https://api.replicate.com/v1")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise WrongValueError("this address cannot be read", "write https://HOST/v1") from None
+    if parts.username is not None or parts.password is not None:
+        raise WrongValueError("this address holds a user or a password", f"leave it out; for the token, {BY_REFERENCE}")
+    if not re.fullmatch(r"[!-~]+", url) or not host or parts.query or parts.fragment:
+        raise WrongValueError("this is not the address of an API", "write https://HOST/v1, without query and fragment")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
+        raise WrongValueError(
+            f"the token would travel in clear over {quote(parts.scheme)}",
+            "write https://; http:// is for this machine alone, such as http://127.0.0.1:8080/v1",
+        )
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def read_rate(value: Any) -> int:
+    """Requests a minute."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise WrongValueError(
+            f"{_kind(value)} stands where a number of requests a minute is meant", "write a whole number: 600"
+        )
+    if not 1 <= value <= MAX_PER_MINUTE:
+        raise WrongValueError(f"{value} requests a minute cannot be", f"write 1 to {MAX_PER_MINUTE}")
+    return value
+
+
+def read_model(value: Any) -> Target:
+    """`owner/name`, or `owner/name:version`."""
+    written = _text(value, "owner/name")
+    slug, colon, version = written.partition(":")
+    owner, name = _slug(written, slug)
+    if colon and not re.fullmatch(VERSION, version):
+        raise WrongValueError(
+            f"{quote(version)} is not a version",
+            f"write its 64 hexadecimal digits, or {owner}/{name} alone for the latest",
+        )
+    return Target(kind=TargetKind.MODEL, owner=owner, name=name, version=version or None)
+
+
+def read_deployment(value: Any) -> Target:
+    """`owner/name` of a deployment."""
+    written = _text(value, "owner/name")
+    slug, colon, _ = written.partition(":")
+    owner, name = _slug(written, slug)
+    if colon:
+        raise WrongValueError("a deployment is called without a version: it has its own", f"write {owner}/{name}")
+    return Target(kind=TargetKind.DEPLOYMENT, owner=owner, name=name)
+
+
+def _slug(written: str, slug: str) -> tuple[str, str]:
+    if re.fullmatch(SLUG, slug):
+        owner, _, name = slug.partition("/")
+        return owner, name
+    found = re.match(rf"https?://(?:www\.)?replicate\.com/({SLUG})", written)
+    raise WrongValueError(
+        f"{quote(written)} is not of the form owner/name", f"write {found[1]}" if found else "write both, with one /"
+    )
+
+
+def read_name(value: Any) -> str:
+    """What a model is called in every log line."""
+    name = _text(value, "my-model")
+    if name != name.strip() or not name:
+        raise WrongValueError("this name is empty, or has a space at an end", "write a word")
+    if len(name) > MAX_NAME:
+        raise WrongValueError(f"this name has {len(name)} characters", f"write {MAX_NAME} or fewer")
+    if not name.isprintable():
+        raise WrongValueError("this name has a character that cannot be printed", "use letters, digits and signs")
+    return name
+
+
+def read_policy(value: Any) -> PolicyName:
+    """Who decides the next beat."""
+    return PolicyName(_one_of(value, "a policy", PolicyName))
+
+
+def read_billing(value: Any) -> Billing:
+    """Who is billed for what."""
+    return Billing(_one_of(value, "a billing class", Billing))
+
+
+def read_hardware(value: Any) -> str:
+    """A SKU of the price table: of any other the price would be unknown."""
+    return _one_of(value, "hardware with a known price", PER_SECOND)
+
+
+def read_every(value: Any) -> timedelta | None:
+    """The longest gap; None is `auto`."""
+    return None if value == "auto" else _duration(value, "30s, or auto", MIN_EVERY, MAX_EVERY)
+
+
+def read_deadline(value: Any) -> timedelta:
+    """How long a beat may take."""
+    return _duration(value, "10m", MIN_DEADLINE, MAX_DEADLINE)
+
+
+def read_traffic(value: Any) -> bool:
+    """Whether customers' calls are read."""
+    if value is False:
+        raise WrongValueError("`false` is neither `auto` nor `off`", "write `traffic: off`")
+    return _one_of(value, "a way to see traffic", ("auto", "off")) == "auto"
+
+
+def read_per_second(value: Any) -> Decimal:
+    """USD a second."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise WrongValueError(
+            f"{_kind(value)} stands where an amount of USD is meant", "write a number without quotes: 0.000225"
+        )
+    if value < 0:
+        raise WrongValueError("this price is negative", "write 0 or more USD a second")
+    if value > MAX_PER_SECOND:
+        raise WrongValueError(
+            f"this price is over {MAX_PER_SECOND} USD a second", "write USD a second, such as 0.000225"
+        )
+    usd = Decimal(value)
+    exponent = usd.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -12:
+        raise WrongValueError(
+            "this price has over 12 decimals", "round it: a millionth of a USD is the smallest amount kept"
+        )
+    return usd
+
+
+def read_input(value: Any) -> dict[str, Any]:
+    """What is sent to the model: the values of JSON."""
+    if not isinstance(value, dict):
+        raise WrongValueError(
+            f"{_kind(value)} stands where the model's input is meant", "write a mapping: input: {prompt: hi}"
+        )
+    return {key: _json(item) for key, item in value.items()}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_json(item) for item in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _duration(value: Any, example: str, shortest: timedelta, longest: timedelta) -> timedelta:
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        raise WrongValueError(
+            f"{quote(str(value))} is a number without a unit", f"write {value}s for seconds, {value}m for minutes"
+        )
+    text = _text(value, example)
+    try:
+        # To the millisecond: the finest unit a duration is written in.
+        duration = timedelta(milliseconds=round(parse_duration(text) / timedelta(milliseconds=1)))
+    except (ValueError, OverflowError):
+        raise WrongValueError(
+            f"{quote(text)} is not a duration", f"write a number and a unit, as in {example}"
+        ) from None
+    if duration < shortest:
+        raise WrongValueError(f"{quote(text)} is too short", f"write {format_duration(shortest)} or longer")
+    if duration > longest:
+        raise WrongValueError(f"{quote(text)} is too long", f"write {format_duration(longest)} or shorter")
+    return duration
+
+
+def _one_of(value: Any, what: str, known: Iterable[str]) -> str:
+    known = [str(one) for one in known]
+    word = _text(value, known[0])
+    if word not in known:
+        raise WrongValueError(f"{quote(word)} is not {what}", suggest(word, known))
+    return word
+
+
+def _text(value: Any, example: str) -> str:
+    if not isinstance(value, str):
+        raise WrongValueError(f"{_kind(value)} stands where a text is meant", f"write it as in {example}")
+    return value
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int | Decimal):
+        return "a number"
+    match value:
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+        case str():
+            return "a text"
+    return "nothing"
