@@ -48,6 +48,7 @@ class RateBudget:
         self._held_until = -math.inf
         self._refused_at: float | None = None  # None: the pace is the configured one, or on its way there
         self._changed_at = -math.inf
+        self._is_raised = False  # since the last refusal
         self._probe_after_s = PROBE_AFTER_S
         self._sent: deque[float] = deque(maxlen=64)  # when the latest requests went out, refused ones left out
         self._turn = asyncio.Lock()  # wakes its waiters in the order they came
@@ -91,15 +92,17 @@ class RateBudget:
 
     def _learn(self, sent_at: float, reset: float, stated: Limit | None, *, was_learned: bool) -> None:
         slower = 2 * self._interval_s if was_learned or not self._careful else self._interval_s
+        is_probe = was_learned and self._is_raised  # then the pace before it was good
         burst = 1
         if stated is not None:
             burst = stated.burst
             slower = max(60.0 / (stated.per_minute * HEADROOM), self._full_s)
-        elif self._careful:
+        elif self._careful and not is_probe:
             last = max((moment for moment in self._sent if moment < sent_at), default=sent_at)
             slower = max(slower, (reset - last) / HEADROOM)
-        if was_learned:
+        if is_probe:
             self._probe_after_s = min(LONGEST_PROBE_S, 2 * self._probe_after_s)
+        self._is_raised = False
         self._interval_s, self._burst = slower, min(burst, self._full_burst)
 
     def _ready_at(self) -> float:
@@ -108,7 +111,7 @@ class RateBudget:
     def _probe(self) -> None:
         now = self._clock.monotonic()
         if self._refused_at is not None and now - self._changed_at >= self._probe_after_s:
-            self._changed_at = now
+            self._changed_at, self._is_raised = now, True
             self._quicken()
 
     def _quicken(self) -> None:

@@ -31,7 +31,7 @@ READ_TRIES = 3
 SHORT_WAIT = timedelta(seconds=10)
 """A 429 on a read that asks for no more than this is waited out; a longer one is for the caller to know."""
 SKEW_NOTED_S = 2.0
-"""The Date header counts whole seconds and is a journey old: less than this is no skew."""
+"""The Date header counts whole seconds and is a journey old: less is no skew, and a longer journey tells none."""
 MIN_CANCEL_AFTER_S = 5
 _MAX_PAGES = 50
 
@@ -114,8 +114,7 @@ class Replicate:
             "Cancel-After": f"{cancel_after}s",
         }
         sent_at = self._creates.sent()
-        reply = await self._wire.send("POST", path, body=body, headers=headers)
-        self._note_date(reply)
+        reply = await self._send("POST", path, body=body, headers=headers)
         if reply.status == 429:
             problem = self._problem(reply, about, creating=True)
             if isinstance(problem, Throttled):
@@ -231,14 +230,13 @@ class Replicate:
             await self._reads.admit()
             sent_at = self._reads.sent()
             try:
-                reply = await self._wire.send(method, path, params=params)
+                reply = await self._send(method, path, params=params)
             except Unreachable as exc:
                 failed = exc
                 continue
             except Doubtful as exc:
                 failed = Unavailable(str(exc))
                 continue
-            self._note_date(reply)
             if 200 <= reply.status < 300:
                 self._reads.accepted()
                 return reply
@@ -252,6 +250,20 @@ class Replicate:
             break
         raise failed
 
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        left = self._clock.now()
+        reply = await self._wire.send(method, path, params=params, body=body, headers=headers)
+        self._note_date(reply, left, self._clock.now())
+        return reply
+
     def _problem(self, reply: Reply, about: str, *, creating: bool = False) -> ProviderError:
         return problem_of(
             reply.status,
@@ -262,11 +274,15 @@ class Replicate:
             creating=creating,
         )
 
-    def _note_date(self, reply: Reply) -> None:
+    def _note_date(self, reply: Reply, left: datetime, back: datetime) -> None:
         theirs = _date(reply)
-        if theirs is not None:
-            ahead = theirs - self._clock.now()
-            self._skew = ahead if abs(ahead.total_seconds()) >= SKEW_NOTED_S else timedelta(0)
+        journey_s = (back - left).total_seconds()
+        if theirs is None or not 0 <= journey_s <= SKEW_NOTED_S:
+            return
+        # It was stamped at some time of the journey, in some part of its second.
+        least, most = (theirs - back).total_seconds(), (theirs - left).total_seconds() + 1
+        within = least < SKEW_NOTED_S and most > -SKEW_NOTED_S
+        self._skew = timedelta(0) if within else timedelta(seconds=(least + most) / 2)
 
     def _provider_now(self) -> datetime:
         return self._clock.now() + self._skew
