@@ -19,6 +19,7 @@ class Pace:
         self._world, self._speed, self._origin = world, speed, origin
         self._began: float | None = None
         self._wake = asyncio.Event()
+        self.stopped = False  # nothing is worth waiting for any more
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._task: asyncio.Task[None] | None = None
         world.subscribe(self._on_moment)
@@ -43,7 +44,10 @@ class Pace:
         self._task = asyncio.create_task(self._run(), name="sandbox pace")
 
     async def stop(self) -> None:
-        """Let time stand still."""
+        """Let time stand still, and nobody wait any longer."""
+        self.stopped = True
+        for prediction_id in list(self._waiting):
+            self._let_go(prediction_id)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -55,12 +59,12 @@ class Pace:
 
     async def over(self, prediction: Prediction, until: datetime) -> None:
         """Wait for the prediction's end, but no longer than `until`."""
-        while not prediction.status.over and self.now() < until:
+        while not (self.stopped or prediction.status.over) and self.now() < until:
             await self.changed(prediction, until)
 
     async def changed(self, prediction: Prediction, until: datetime | None) -> None:
         """Wait until the prediction starts or ends, but no longer than `until`; None waits as long as it takes."""
-        if prediction.status.over:
+        if self.stopped or prediction.status.over:
             return
         future = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(prediction.id, []).append(future)
@@ -89,6 +93,9 @@ class Pace:
 
     def _on_moment(self, prediction: Prediction, moment: Moment) -> None:
         if moment is not Moment.CREATED:
-            for future in self._waiting.pop(prediction.id, []):
-                if not future.done():
-                    future.set_result(None)
+            self._let_go(prediction.id)
+
+    def _let_go(self, prediction_id: str) -> None:
+        for future in self._waiting.pop(prediction_id, []):
+            if not future.done():
+                future.set_result(None)

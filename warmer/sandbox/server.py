@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import uvicorn
@@ -95,6 +95,10 @@ class SandboxServer:
         """The virtual instant; all stamps of the API are of this clock."""
         return self._pace.now()
 
+    async def sleep(self, span: timedelta) -> None:
+        """Wait for a virtual span."""
+        await self._pace.sleep(span)
+
     def call(
         self,
         target: str,
@@ -132,12 +136,12 @@ class SandboxServer:
 
     async def stop(self) -> None:
         """Close every connection and let time stand still. The world keeps what it has come to."""
+        await self._courier.stop()
+        await self._pace.stop()  # requests that are held answer now
         if self._server is not None and self._serving is not None:
             self._server.should_exit = True
             await asyncio.gather(self._serving, return_exceptions=True)
             self._server = self._serving = None
-        await self._courier.stop()
-        await self._pace.stop()
 
     async def serve_forever(self) -> None:
         """Serve until cancelled; starts first where that has not been done, and stops in the end."""

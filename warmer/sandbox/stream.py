@@ -14,7 +14,7 @@ from warmer.sandbox.world import World
 async def events(prediction: Prediction, world: World, pace: Pace) -> AsyncIterator[str]:
     """The frames of a prediction's stream, from its first token on, however late one listens."""
     sent, frames = 0, 0
-    while True:
+    while not pace.stopped:
         now = pace.now()
         world.advance(now)
         for token in (prediction.output_at(now) or [])[sent:]:

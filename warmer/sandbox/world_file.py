@@ -158,9 +158,9 @@ def _convert(where: str, value: Any, wanted: str) -> Any:
                 raise ValueError(f"{where}: {value!r} is unknown; use one of {', '.join(Kind)}")
             return Kind(value)
         case "tuple[str, ...]":
-            _expect(where, value, (list, tuple))
-            for item in value:
-                _expect(where, item, str)
+            # The values may be tokens: they are not repeated in the error.
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                raise ValueError(f"{where}: write a list of texts")
             return tuple(value)
         case "Mapping[str, Any] | None":
             _expect(where, value, dict)
