@@ -10,6 +10,8 @@ import pytest
 import yaml
 from kubernetes_validate.utils import all_versions, major_minor
 
+from warmer import config
+
 FOLDER = Path(__file__).parents[2] / "config" / "kubernetes"
 KUSTOMIZATION: dict[str, Any] = yaml.safe_load((FOLDER / "kustomization.yaml").read_text("utf-8"))
 MANIFESTS: dict[str, dict[str, Any]] = {
@@ -83,8 +85,9 @@ def test_runs_never_overlap_and_a_late_one_still_starts() -> None:
 
 
 def test_a_hanging_run_ends_and_the_next_minute_is_the_retry() -> None:
-    longest_beat_s = 600  # the default `deadline` of a model
-    assert JOB["activeDeadlineSeconds"] > longest_beat_s
+    lasting_s, drain_s = 55, 5
+    pull_and_start_s = 30
+    assert lasting_s + drain_s + pull_and_start_s <= JOB["activeDeadlineSeconds"] <= 120
     assert JOB["backoffLimit"] == 0
     assert POD["restartPolicy"] == "Never"
 
@@ -99,6 +102,11 @@ def test_file_comes_from_the_config_map() -> None:
     assert MOUNTS["config"]["readOnly"] is True
     # A subPath mount would not change when the ConfigMap does.
     assert "subPath" not in MOUNTS["config"]
+
+
+def test_file_is_one_that_warmer_takes() -> None:
+    spec = config.parse(MANIFESTS["ConfigMap"]["data"]["warmer.yaml"].encode(), path="warmer.yaml")
+    assert spec.ledger == FILE["ledger"]
 
 
 def test_token_comes_from_a_secret_and_only_from_there() -> None:

@@ -82,9 +82,11 @@ def running(command: list[str], output: Path, **environment: str) -> Iterator[su
         process.wait()
 
 
-def await_true(found: Callable[[], bool], what: str) -> None:
+def await_true(found: Callable[[], bool], what: str, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + PATIENCE_S
     while not found():
+        if process.poll() is not None:
+            sys.exit(f"ended with {process.returncode} before this was seen: {what}")
         if time.monotonic() > until:
             sys.exit(f"not seen in {PATIENCE_S} s: {what}")
         time.sleep(0.05)
@@ -112,8 +114,8 @@ def main(unit: Path, home: Path) -> None:
         (home / "new.yaml").replace(file)
 
     sandbox = [str(BIN / "warmer"), "sandbox", "--port", "0", "--speed", "60"]
-    with running(sandbox, sandbox_output, PATH=os.environ["PATH"]):
-        await_true(lambda: "listening http" in sandbox_output.read_text("utf-8"), "the sandbox listening")
+    with running(sandbox, sandbox_output, PATH=os.environ["PATH"]) as look_alike:
+        await_true(lambda: "listening http" in sandbox_output.read_text("utf-8"), "the sandbox listening", look_alike)
         address = next(word for word in sandbox_output.read_text("utf-8").split() if word.startswith("http"))
         write("2s", address)
 
@@ -135,7 +137,7 @@ def main(unit: Path, home: Path) -> None:
             say("READY=1 once the file is valid, the ledger open and the schedule running")
             manager.await_message("WATCHDOG")
             say("WATCHDOG=1 while the loop turns")
-            await_true(lambda: "beat.done" in events(journal), "a beat.done in the journal")
+            await_true(lambda: "beat.done" in events(journal), "a beat.done in the journal", process)
             assert (state / "ledger.db").stat().st_size > 0
             say("beat.done in the journal, as JSON; ledger.db in the state directory")
 
@@ -150,14 +152,14 @@ def main(unit: Path, home: Path) -> None:
             began = manager.await_message("RELOADING")
             assert 0 < int(began["MONOTONIC_USEC"]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
             manager.await_message("READY")
-            await_true(lambda: "config.reloaded" in events(journal), "config.reloaded in the journal")
+            await_true(lambda: "config.reloaded" in events(journal), "config.reloaded in the journal", process)
             say("SIGHUP: RELOADING=1 with its moment, then READY=1")
 
             write("0s", address)
             process.send_signal(signal.SIGHUP)
-            await_true(lambda: "config.rejected" in events(journal), "config.rejected in the journal")
+            await_true(lambda: "config.rejected" in events(journal), "config.rejected in the journal", process)
             before = events(journal).count("beat.done")
-            await_true(lambda: events(journal).count("beat.done") > before, "a beat after the refused edit")
+            await_true(lambda: events(journal).count("beat.done") > before, "a beat after the refused edit", process)
             say("a broken edit is refused, and the old file runs on")
 
             process.send_signal(signal.SIGTERM)
