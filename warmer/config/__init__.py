@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pydantic import BaseModel
+
 from warmer.config.document import MAX_BYTES, read_document
 from warmer.config.effective import dump, show
 from warmer.config.entries import check_entries
 from warmer.config.faults import Faults
 from warmer.config.secret import read_secret
-from warmer.config.shape import FileShape, ModelShape, json_schema, read_shape
+from warmer.config.shape import ModelShape, json_schema, read_shape
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Price, price_of
 from warmer.core.spec import AccountSpec, ModelSpec, Spec, Target
@@ -67,16 +69,17 @@ def parse(text: bytes, *, path: str) -> Spec:
     faults.add_tokens(text.decode())
     if shape is None or faults:
         raise faults.error()
-    zone = shape.timezone or ZoneInfo("UTC")
-    defaults = _given(shape.defaults)
+    given = _given(shape)
+    zone, country = given.get("timezone", ZoneInfo("UTC")), given.get("country")
+    defaults = _given(given.get("defaults"))
     return Spec(
         zone=zone,
         models=tuple(
-            _model(entry, defaults, zone, shape.country, where=f"{path}:{document.place(('models', at)).line}")
+            _model(entry, defaults, zone, country, where=f"{path}:{document.place(('models', at)).line}")
             for at, entry in enumerate(shape.models)
         ),
-        account=AccountSpec(**_given(shape.replicate)),
-        ledger=shape.ledger,
+        account=AccountSpec(**_given(given.get("replicate"))),
+        ledger=given.get("ledger"),
         path=path,
         digest=hashlib.sha256(text).hexdigest()[:12],
     )
@@ -108,6 +111,6 @@ def _price(given: Mapping[str, Any]) -> Price | None:
     return price_of(given.get("hardware"))
 
 
-def _given(shape: FileShape | Any) -> dict[str, Any]:
+def _given(shape: BaseModel | None) -> dict[str, Any]:
     """The keys that the file gives; of the others the defaults of the core hold."""
     return {key: getattr(shape, key) for key in shape.model_fields_set} if shape is not None else {}

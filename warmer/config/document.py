@@ -114,6 +114,9 @@ class _StrictLoader(yaml.SafeLoader):
         self._values = 0
         self._sizes: dict[int, int] = {}  # values in a node, aliases followed; by id, once it is complete
 
+    def fetch_directive(self) -> None:
+        raise self._faults.fatal(_place(self.get_mark()), "this line begins with `%`, a directive", "remove it")
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call] # so in the types of PyYAML
         place = _place(event.start_mark)
@@ -123,7 +126,9 @@ class _StrictLoader(yaml.SafeLoader):
         if self._depth > MAX_DEPTH:
             raise self._faults.fatal(place, f"lists and mappings are nested over {MAX_DEPTH} deep", "make them flatter")
         if getattr(event, "tag", None) is not None:
-            self._faults.add(place, f"{quote(event.tag)} is a tag, and no value here has one", "leave it out")
+            self._faults.add(
+                place, f"{quote(event.tag.replace(_TAG, '!!'))} is a tag, and no value here has one", "leave it out"
+            )
         node = super().compose_node(parent, index)
         if isinstance(event, yaml.AliasEvent):
             if id(node) not in self._sizes:
@@ -224,11 +229,11 @@ _SYNTAX: tuple[tuple[str, str, str, bool], ...] = (
         "indent and separate with spaces",
         False,
     ),
-    (r"character '(.+)' that cannot start", "a text cannot begin with `{0}`", "put it in quotes", False),
+    (r"character '(.+)' that cannot start", r"a text cannot begin with `\1`", "put it in quotes", False),
     (
         r"mapping values are not allowed",
         "a `:` stands where no key can be",
-        "look at the indentation; a text with `: ` in it needs quotes",
+        "is one missing in the line above? Else look at the indentation; a text with `: ` in it needs quotes",
         False,
     ),
     (r"sequence entries are not allowed", "a `- ` stands where no list can be", "begin it on a line of its own", False),
@@ -264,12 +269,7 @@ _SYNTAX: tuple[tuple[str, str, str, bool], ...] = (
     (r"undefined alias", "this alias refers to nothing above it", "a text that begins with `*` needs quotes", False),
     (r"duplicate anchor", "this anchor is there already", "give it another name", False),
     (r"another document", "a second document begins here", "remove the `---`: a file is one document", False),
-    (
-        r"expected '<document start>'|directive|YAML document",
-        "this line stands outside of the document",
-        "remove it, and any line that begins with `%` or `...`",
-        False,
-    ),
+    (r"expected '<document start>'", "this stands after the end of the document", "remove it", False),
     (r"tag", "this is a tag, and no value here has one", "leave it out", False),
     (r"indentation", "this block's indentation cannot be read", "write `|` or `>` alone on its line", False),
     (r"chomping|comment or a line break", "this block's first line cannot be read", "write `|` or `>` alone", False),
@@ -283,6 +283,6 @@ def _explain(error: yaml.MarkedYAMLError, reached: Any) -> tuple[Place, str, str
     for pattern, problem, hint, at_its_beginning in _SYNTAX:
         if found := re.search(pattern, said):
             mark = error.context_mark if at_its_beginning else error.problem_mark
-            return _place(mark or error.problem_mark or reached), problem.format(*found.groups()), hint
+            return _place(mark or error.problem_mark or reached), found.expand(problem), hint
     mark = error.problem_mark or error.context_mark or reached
     return _place(mark), "this is not YAML", "look at the indentation; a text with special characters needs quotes"

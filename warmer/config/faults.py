@@ -12,7 +12,7 @@ from warmer.errors import ConfigError, Fault
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])r8_[A-Za-z0-9]{12,}")
 _TOKEN_LIKE = re.compile(r"r8_\w+")
 IN_CLEAR = "a token stands here in clear"
-BY_REFERENCE = "write where to read it: env:NAME, file:PATH or credential:NAME; then revoke this one, it was shown"
+BY_REFERENCE = "take it out of the file and revoke it; `token` is written as env:NAME, file:PATH or credential:NAME"
 
 
 class Place(NamedTuple):
@@ -80,7 +80,7 @@ def quote(text: str) -> str:
 def near_miss(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant."""
     by_folded = {one.casefold(): one for one in known}
-    close = difflib.get_close_matches(word[:80].casefold(), by_folded, n=1, cutoff=0.7)
+    close = difflib.get_close_matches(word[:80].casefold(), by_folded, n=1, cutoff=0.75)
     return by_folded[close[0]] if close else None
 
 

@@ -1,6 +1,7 @@
 """The file as pydantic models: every key with its meaning, default and examples, for validation and for editors.
 
-A field that the file leaves out is unset. The default that holds then is that of `core.spec`; here it is for readers.
+A key that the file leaves out is not in `model_fields_set`, and its field is None whatever its type says: what holds
+then is the default of `core.spec`. Here it is told to readers.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pydantic import (
 
 from warmer.config import values
 from warmer.config.document import Document
-from warmer.config.faults import Faults, WrongValueError, quote, suggest
+from warmer.config.faults import Faults, WrongValueError, near_miss, quote, suggest
 from warmer.core.price import PER_SECOND, Billing
 from warmer.core.spec import PolicyName, SecretRef, Target
 
@@ -126,22 +127,22 @@ class AccountShape(_Mapping):
 
     example = "replicate: {token: env:REPLICATE_API_TOKEN}"
 
-    token: Secret | None = _key(
+    token: Secret = _key(
         "Where the API token is read from: env:NAME, file:PATH or credential:NAME (systemd).",
         "env:REPLICATE_API_TOKEN",
         "file:/run/secrets/replicate-token",
         "credential:replicate-token",
         default="env:REPLICATE_API_TOKEN",
     )
-    base_url: BaseUrl | None = _key(
+    base_url: BaseUrl = _key(
         "Address of the API; http:// only on this machine.",
         "http://127.0.0.1:8080/v1",
         default="https://api.replicate.com/v1",
     )
-    creates_per_minute: Rate | None = _key(
+    creates_per_minute: Rate = _key(
         "Predictions the account may create a minute; warmer stays below.", 6, 600, default=600
     )
-    reads_per_minute: Rate | None = _key(
+    reads_per_minute: Rate = _key(
         "Other requests the account may make a minute; warmer stays below.", 3000, default=3000
     )
 
@@ -151,36 +152,36 @@ class DefaultsShape(_Mapping):
 
     example = "defaults: {hours: Mo-Fr 08:00-20:00}"
 
-    hours: Hours | None = _key(
+    hours: Hours = _key(
         "When the model shall be warm, as OpenStreetMap opening hours; a list is open when any of its lines is.",
         _EXAMPLE_HOURS,
         ["Mo-Fr 08:00-20:00", "Sa 22:00-02:00"],
         default="24/7",
     )
-    policy: Policy | None = _key(
+    policy: Policy = _key(
         "Who decides the next beat: `fixed` sends one every interval, `aware` only when nobody used the model for one.",
         "aware",
         default="aware",
     )
-    every: Every | None = _key(
+    every: Every = _key(
         "Longest gap allowed between two uses in active hours, 1s to 30d; `auto` is 50s until more is known.",
         "30s",
         "auto",
         default="auto",
     )
-    input: Input | None = _key(
+    input: Input = _key(
         "Input of the heartbeat; without it the smallest valid one of the model's schema.",
         {"prompt": "hi", "max_tokens": 1},
     )
-    billing: BillingClass | None = _key("Who is billed for what; without it the API is asked.", "public")
-    price: PriceShape | None = _key(
+    billing: BillingClass = _key("Who is billed for what; without it the API is asked.", "public")
+    price: PriceShape = _key(
         "What a second costs; without it the package's price table by `hardware`.", {"per_second": 0.000225}
     )
-    hardware: Sku | None = _key("SKU the model runs on, which gives its price.", "gpu-t4")
-    deadline: Deadline | None = _key(
+    hardware: Sku = _key("SKU the model runs on, which gives its price.", "gpu-t4")
+    deadline: Deadline = _key(
         "When a heartbeat is given up, boot included, 5s to 1d; sent as Cancel-After.", "10m", default="10m"
     )
-    traffic: Traffic | None = _key(
+    traffic: Traffic = _key(
         "`auto` reads customers' calls from the account's prediction list, `off` does not.", "off", default="auto"
     )
 
@@ -191,11 +192,11 @@ class ModelShape(DefaultsShape):
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["model"]}, {"required": ["deployment"]}]})
     example = "- model: owner/name"
 
-    model: Model | None = _key(
+    model: Model = _key(
         "The model: owner/name for its latest version, owner/name:VERSION for a pinned one.", "stability-ai/sdxl"
     )
-    deployment: Deployment | None = _key("The deployment, owner/name, in place of a model.", "acme/upscaler")
-    name: Name | None = _key(
+    deployment: Deployment = _key("The deployment, owner/name, in place of a model.", "acme/upscaler")
+    name: Name = _key(
         "What the model is called in logs, reports and the ledger; without it the target as written.", "chat"
     )
 
@@ -205,25 +206,30 @@ class FileShape(_Mapping):
 
     example = "models: [{model: owner/name}]"
 
-    timezone: Zone | None = _key("IANA zone in which every `hours` is read.", "Europe/Berlin", default="UTC")
-    country: Country | None = _key("ISO 3166 code of the country whose public holidays are meant by `PH`.", "DE")
-    ledger: Ledger | None = _key(
+    timezone: Zone = _key("IANA zone in which every `hours` is read.", "Europe/Berlin", default="UTC")
+    country: Country = _key("ISO 3166 code of the country whose public holidays are meant by `PH`.", "DE")
+    ledger: Ledger = _key(
         "Database URL of the durable record, a SQLite file; without it `ledger.db` in the state directory.",
         "sqlite:////var/lib/warmer/ledger.db",
     )
-    replicate: AccountShape | None = _key("The account at Replicate.", {"token": "env:REPLICATE_API_TOKEN"})
-    defaults: DefaultsShape | None = _key("Any key of a model, for all models.", {"hours": _EXAMPLE_HOURS})
+    replicate: AccountShape = _key("The account at Replicate.", {"token": "env:REPLICATE_API_TOKEN"})
+    defaults: DefaultsShape = _key("Any key of a model, for all models.", {"hours": _EXAMPLE_HOURS})
     models: Annotated[list[ModelShape], BeforeValidator(_entries)] = Field(
         min_length=1, description="What to keep warm.", examples=[[{"model": "stability-ai/sdxl", "every": "30s"}]]
     )
 
 
-_BY_LEVEL: dict[str, type[_Mapping]] = {
+_BY_KEY: dict[str, type[_Mapping]] = {
     "replicate": AccountShape,
     "defaults": DefaultsShape,
     "models": ModelShape,
     "price": PriceShape,
 }
+_ELSEWHERE = (
+    ("in an entry of `models`", ModelShape),
+    ("under `replicate`", AccountShape),
+    ("at the top level, not indented", FileShape),
+)
 
 
 def read_shape(document: Document, faults: Faults) -> FileShape | None:
@@ -234,7 +240,11 @@ def read_shape(document: Document, faults: Faults) -> FileShape | None:
     try:
         return FileShape.model_validate(document.value, context={"place": (zone, country)})
     except ValidationError as error:
-        for wrong in error.errors(include_url=False):
+        errors = error.errors(include_url=False)
+    misspelt = {wrong["loc"][:-1] for wrong in errors if wrong["type"] == "extra_forbidden"}
+    for wrong in errors:
+        # Beside an unknown key, the one that is missing is that one more likely than not.
+        if wrong["type"] != "missing" or wrong["loc"][:-1] not in misspelt:
             _note(wrong, document, faults)
     return None
 
@@ -256,29 +266,22 @@ def _note(error: Any, document: Document, faults: Faults) -> None:
         faults.add(document.place(path), cause.problem, cause.hint)
     elif error["type"] == "extra_forbidden":
         faults.add(document.key_place(path), f"there is no key {quote(path[-1])} here", _known_instead(path))
-    elif error["type"] == "missing":
-        faults.add(document.place(path[:-1]), f"`{path[-1]}` is missing", f"write it as in {_shape_at(path).example}")
     else:
-        faults.add(document.place(path), "this value does not fit here", f"write it as in {_shape_at(path).example}")
+        faults.add(document.place(path[:-1]), f"`{path[-1]}` is missing", f"write {_shape_of(path[:-1]).example}")
 
 
-def _shape_at(path: tuple[str | int, ...]) -> type[_Mapping]:
-    """The innermost mapping that holds the last step of `path`."""
-    names = [step for step in path[:-1] if isinstance(step, str) and step in _BY_LEVEL]
-    return _BY_LEVEL[names[-1]] if names else FileShape
+def _shape_of(path: tuple[str | int, ...]) -> type[_Mapping]:
+    """The mapping that stands at `path`."""
+    names = [step for step in path if isinstance(step, str)]
+    return _BY_KEY[names[-1]] if names else FileShape
 
 
 def _known_instead(path: tuple[str | int, ...]) -> str:
-    here = _shape_at(path)
-    key = str(path[-1])
+    key, here = str(path[-1]), _shape_of(path[:-1])
     if key == "<<":
         return "YAML 1.2 has no merge keys: what many models share goes into `defaults`"
-    for where, shape in (
-        ("in an entry of `models`", ModelShape),
-        ("under `replicate`", AccountShape),
-        ("at the left edge", FileShape),
-    ):
-        if key in shape.model_fields and shape is not here:
+    for where, shape in _ELSEWHERE:
+        if key in shape.model_fields and not near_miss(key, here.model_fields):
             return f"it belongs {where}"
     return suggest(key, here.model_fields)
 
@@ -291,17 +294,8 @@ def json_schema() -> dict[str, Any]:
 
 
 def _tidy(schema: Any) -> None:
-    """Drop pydantic's titles, which repeat the key, and `null` as a choice: leaving a key out is not writing null."""
-    if isinstance(schema, list):
-        for item in schema:
-            _tidy(item)
-    elif isinstance(schema, dict):
-        if isinstance(schema.get("title"), str):
-            del schema["title"]
-        choices = schema.get("anyOf", [])
-        if {"type": "null"} in choices:
-            del schema["anyOf"]
-            rest = [choice for choice in choices if choice != {"type": "null"}]
-            schema |= rest[0] if len(rest) == 1 else {"anyOf": rest}
-        for value in list(schema.values()):
-            _tidy(value)
+    """Drop pydantic's titles, which repeat the key."""
+    for value in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        _tidy(value)
+    if isinstance(schema, dict) and isinstance(schema.get("title"), str):
+        del schema["title"]

@@ -129,7 +129,9 @@ def read_base_url(value: Any) -> str:
     except ValueError:
         raise WrongValueError("this address cannot be read", "write https://HOST/v1") from None
     if parts.username is not None or parts.password is not None:
-        raise WrongValueError("this address holds a user or a password", f"leave it out; for the token, {BY_REFERENCE}")
+        raise WrongValueError(
+            "this address holds a user or a password", "leave them out; `token` says where the token is"
+        )
     if not re.fullmatch(r"[!-~]+", url) or not host or parts.query or parts.fragment:
         raise WrongValueError("this is not the address of an API", "write https://HOST/v1, without query and fragment")
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
@@ -150,9 +152,8 @@ def _is_loopback(host: str) -> bool:
 def read_rate(value: Any) -> int:
     """Requests a minute."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise WrongValueError(
-            f"{_kind(value)} stands where a number of requests a minute is meant", "write a whole number: 600"
-        )
+        shown = quote(str(value)) if isinstance(value, Decimal) else _kind(value)
+        raise WrongValueError(f"{shown} is no whole number of requests a minute", "write it as in 600")
     if not 1 <= value <= MAX_PER_MINUTE:
         raise WrongValueError(f"{value} requests a minute cannot be", f"write 1 to {MAX_PER_MINUTE}")
     return value
@@ -215,7 +216,12 @@ def read_billing(value: Any) -> Billing:
 
 def read_hardware(value: Any) -> str:
     """A SKU of the price table: of any other the price would be unknown."""
-    return _one_of(value, "hardware with a known price", PER_SECOND)
+    sku = _text(value, "gpu-t4")
+    if sku not in PER_SECOND:
+        meant = near_miss(sku, PER_SECOND)
+        hint = f"did you mean `{meant}`?" if meant else "write one, such as cpu, gpu-t4 or gpu-l40s, or give a `price`"
+        raise WrongValueError(f"{quote(sku)} is not a SKU with a known price", hint)
+    return sku
 
 
 def read_every(value: Any) -> timedelta | None:
