@@ -20,7 +20,7 @@ from warmer.cli.status import status
 
 app = typer.Typer(
     name="warmer",
-    help="Keeps models hosted on Replicate warm with the fewest heartbeats, and shows what it cost and whether it worked.",
+    help="Keeps models hosted on Replicate warm with the fewest heartbeats; shows the cost, and whether it worked.",
     no_args_is_help=True,
     # Its tracebacks print local variables, and a token can be one.
     pretty_exceptions_enable=False,

@@ -46,30 +46,28 @@ async def _facts(wanted: str, spec: Spec | None) -> dict[str, Any]:
     from warmer.config import parse
     from warmer.core.schema_input import smallest_input
 
-    entry = spec.model(wanted) if spec else None
-    if entry is None:
+    found = spec.model(wanted) if spec else None
+    if spec is None or found is None:
         try:
             lone = parse(f"models: [{{model: {wanted!r}}}]".encode(), path="MODEL")
         except ConfigError as exc:
             raise UsageError(f"{wanted!r}: {exc.faults[0].problem} ({exc.faults[0].hint})") from exc
-        entry = lone.models[0]
-        spec = replace(lone, account=spec.account) if spec else lone
-    assert spec is not None
+        spec, found = (replace(lone, account=spec.account) if spec else lone), lone.models[0]
     provider = wiring.provider_of(spec, SystemClock())
     try:
-        contract = await provider.describe(entry.target)
-        versions = await provider.versions(entry.target)
+        contract = await provider.describe(found.target)
+        versions = await provider.versions(found.target)
     finally:
         await provider.close()
     return {
         "model": wanted,
         "kind": contract.kind,
-        "input": entry.input or smallest_input(contract.input_schema, contract.example_input),
-        "billing": entry.billing or contract.billing,
-        "price": _price(entry, contract.hardware),
+        "input": found.input or smallest_input(contract.input_schema, contract.example_input),
+        "billing": found.billing or contract.billing,
+        "price": _price(found, contract.hardware),
         "version": contract.version,
         "versions": versions,
-        "typical_wait_s": _typical_wait_s(entry.name, spec),
+        "typical_wait_s": _typical_wait_s(found.name, spec),
     }
 
 

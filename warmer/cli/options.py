@@ -11,10 +11,12 @@ import typer
 from warmer.core.units import parse_duration
 
 
-def duration(text: str) -> timedelta:
-    """A duration given on the command line."""
+def duration(given: str | timedelta) -> timedelta:
+    """A duration given on the command line; a default is one already."""
+    if isinstance(given, timedelta):
+        return given
     try:
-        return parse_duration(text)
+        return parse_duration(given)
     except ValueError as exc:
         raise typer.BadParameter(str(exc)) from exc
 

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from warmer import config, log
 from warmer.core.spec import Spec
+from warmer.errors import UsageError
 from warmer.ledger import open_ledger
 from warmer.ledger.opening import default_url
 from warmer.ledger.sql import SqlLedger
@@ -35,3 +36,21 @@ def provider_of(spec: Spec, clock: Clock) -> Provider:
 def start_log(spec: Spec, stream: TextIO | None = None) -> None:
     """Log to `stream` (default: stdout), with the file's secrets masked."""
     log.configure(stream=stream or sys.stdout, secrets=[config.read_secret(spec.account.token, os.environ)])
+
+
+def require_sandbox() -> None:
+    """Raise UsageError, with what to install, where the sandbox's parts are not there."""
+    try:
+        import starlette  # noqa: F401 - only whether it is there
+        import uvicorn  # noqa: F401
+    except ImportError as exc:
+        raise UsageError(f"the sandbox needs {exc.name}: install it with `pip install 'warmer[sandbox]'`") from exc
+
+
+def sample() -> Path:
+    """The annotated sample file: beside the code in an installed package, under `config/` in a checkout."""
+    package = Path(__file__).parents[1]
+    for path in (package / "sample.yaml", package.parent / "config" / "warmer.yaml"):
+        if path.is_file():
+            return path
+    raise UsageError("the sample file is missing from this installation: install warmer anew")

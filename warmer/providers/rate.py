@@ -17,6 +17,9 @@ FIRST_INTERVAL_S = 1.0
 PROBE_AFTER_S = 600.0
 """Quiet time after which a pace that was learned from a refusal is doubled."""
 LONGEST_PROBE_S = 3600.0
+LONGEST_GUESS_S = 60.0
+"""No spacing longer than this is concluded from one long wait: the strongest limit known is 6 a minute."""
+LONGEST_INTERVAL_S = 600.0
 _MARGIN_S = 1.0  # providers round the seconds they name
 _TINY_S = 1e-6  # below the resolution of any clock here
 
@@ -99,11 +102,11 @@ class RateBudget:
             slower = max(60.0 / (stated.per_minute * HEADROOM), self._full_s)
         elif self._careful and not is_probe:
             last = max((moment for moment in self._sent if moment < sent_at), default=sent_at)
-            slower = max(slower, (reset - last) / HEADROOM)
+            slower = max(slower, min(LONGEST_GUESS_S, (reset - last) / HEADROOM))
         if is_probe:
             self._probe_after_s = min(LONGEST_PROBE_S, 2 * self._probe_after_s)
         self._is_raised = False
-        self._interval_s, self._burst = slower, min(burst, self._full_burst)
+        self._interval_s, self._burst = min(slower, LONGEST_INTERVAL_S), min(burst, self._full_burst)
 
     def _ready_at(self) -> float:
         return max(self._held_until, self._due - (self._burst - 1) * self._interval_s)
