@@ -138,6 +138,7 @@ class Server:
     def __init__(self, answer: Callable[[bytes, bytes, asyncio.StreamWriter], Awaitable[bool]]) -> None:
         self._answer = answer
         self.heads: list[bytes] = []
+        self._open: set[asyncio.StreamWriter] = set()
         self.url = ""
 
     async def __aenter__(self) -> Server:
@@ -147,9 +148,12 @@ class Server:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        for writer in self._open:
+            writer.transport.abort()
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -160,9 +164,10 @@ class Server:
                 self.heads.append(head)
                 if not await self._answer(head, body, writer):
                     break
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
         finally:
+            self._open.discard(writer)
             writer.close()
 
 
