@@ -442,14 +442,15 @@ def test_cancel_answers_with_the_prediction_and_is_harmless_twice(serve: Serve) 
     serve(story)
 
 
-def test_output_files_can_be_fetched(serve: Serve) -> None:
+def test_output_files_are_within_a_held_answer_and_can_be_fetched_from_any_other(serve: Serve) -> None:
     async def story(server: SandboxServer, client: httpx.AsyncClient) -> None:
+        body = {"input": {"prompt": "x"}}
         reply = await client.post(
-            "/v1/models/black-forest-labs/flux-schnell/predictions",
-            json={"input": {"prompt": "x"}},
-            headers={"Prefer": "wait"},
+            "/v1/models/black-forest-labs/flux-schnell/predictions", json=body, headers={"Prefer": "wait"}
         )
-        (address,) = reply.json()["output"]
+        (within,) = reply.json()["output"]
+        assert within.startswith("data:image/png;base64,")
+        (address,) = (await client.get(reply.json()["urls"]["get"])).json()["output"]
         assert (await client.get(address)).content.startswith(b"\x89PNG")
 
     serve(story)

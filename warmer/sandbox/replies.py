@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from starlette.responses import Response
 
 from warmer.sandbox.billing import seconds
+from warmer.sandbox.catalogue import PIXEL
 from warmer.sandbox.hardware import HARDWARE
 from warmer.sandbox.inputs import InvalidField
 from warmer.sandbox.outputs import FILES, metrics_of
@@ -46,7 +47,9 @@ def prediction(one: Prediction, now: datetime, base: str, *, held: bool = False)
         "logs": one.logs,
     }
     if status is not Status.STARTING:
-        reply["output"] = _absolute(one.output_at(now), base)
+        # A held answer carries its files within, as recorded; any other says where they are.
+        output = one.output_at(now)
+        reply["output"] = _with_files(output, (lambda _: PIXEL) if done_early else (lambda path: base + path))
     reply |= {
         "data_removed": one.data_removed,
         "error": one.error,
@@ -87,10 +90,10 @@ def _metrics(one: Prediction) -> dict[str, float]:
     return metrics
 
 
-def _absolute(output: Any, base: str) -> Any:
+def _with_files(output: Any, address: Callable[[str], str]) -> Any:
     if isinstance(output, list):
-        return [_absolute(item, base) for item in output]
-    return base + output if isinstance(output, str) and output.startswith(FILES) else output
+        return [_with_files(item, address) for item in output]
+    return address(output) if isinstance(output, str) and output.startswith(FILES) else output
 
 
 def model(one: Traits, base: str) -> dict[str, Any]:
