@@ -134,6 +134,24 @@ def test_references_are_written_out_and_words_translated() -> None:
         assert len(json.dumps(component(schemas, endless))) < 500_000
 
 
+def test_a_reference_never_leads_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise AssertionError("a schema made us connect")
+
+    monkeypatch.setattr("socket.socket.connect", no_network)
+    away = {"$ref": "http://127.0.0.1:9/schema.json"}
+    places = (
+        away,
+        {"patternProperties": {"(x+)+$": away}},
+        {"properties": {"x": {"if": away}}},
+        {"$dynamicRef": "http://x/"},
+    )
+    for whole in places:
+        assert validate_input({"x": 1}, whole) == ()
+        assert validate_input({"x": 1}, component({"Input": whole}, "Input")) == ()
+    assert component({"Input": {"patternProperties": {}, "type": "object"}}, "Input") == {"type": "object"}
+
+
 def test_faults_say_what_is_wrong_where() -> None:
     whole = schema({"prompt": {"type": "string"}, "max_tokens": {"type": "integer", "minimum": 1}}, "prompt")
     assert validate_input({"promt": "x", "max_tokens": 0}, whole) == (

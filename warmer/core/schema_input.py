@@ -10,10 +10,18 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from referencing import Registry
 
 _MAX_DEPTH = 12
 _MAX_NODES = 5_000
 """Of a schema with every reference written out. A real one has a few hundred; references can double at every step."""
+
+_WORDS = """
+type enum const default format nullable title description x-order x-cog-array-type x-cog-array-display
+minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength
+properties required additionalProperties items minItems maxItems allOf anyOf oneOf not
+"""
+_KEPT = frozenset(_WORDS.split())
 
 _PIXEL = (
     "data:image/png;base64,"
@@ -33,8 +41,8 @@ def component(schemas: Mapping[str, Any], name: str) -> Mapping[str, Any] | None
     """The schema called `name` of an OpenAPI document's components, references written out; None where it is missing.
 
     What is nested too deep, endless or pointing nowhere becomes `{}`, which allows anything. OpenAPI 3.0 words are put
-    in JSON Schema's: `nullable`, and limits excluded by a boolean. `pattern` is left out: it is written for another
-    engine, and may never end.
+    in JSON Schema's: `nullable`, and limits excluded by a boolean. Any other word is left out: a stranger's `pattern`
+    may never end, and a reference in an unusual place may point anywhere.
     """
     root = schemas.get(name)
     return _Writer(schemas).written(root, _MAX_DEPTH) if isinstance(root, Mapping) else None
@@ -57,7 +65,7 @@ class _Writer:
             rest = {key: value for key, value in schema.items() if key != "$ref"}
             base = self.written(target, depth - 1) if isinstance(target, Mapping) else {}
             return base | self.written(rest, depth - 1) if rest else base
-        plain = {key: self._value(key, value, depth) for key, value in schema.items() if key != "pattern"}
+        plain = {key: self._value(key, value, depth) for key, value in schema.items() if key in _KEPT}
         return _in_json_schema_words(plain)
 
     def _value(self, key: str, value: Any, depth: int) -> Any:
@@ -108,8 +116,10 @@ def validate_input(given: Mapping[str, Any], schema: Mapping[str, Any] | None) -
     if schema is None:
         return ()
     try:
+        # With a registry of its own the validator never fetches what a reference names.
         errors = sorted(
-            Draft202012Validator(schema).iter_errors(dict(given)), key=lambda e: [str(s) for s in e.absolute_path]
+            Draft202012Validator(schema, registry=Registry()).iter_errors(dict(given)),
+            key=lambda e: [str(s) for s in e.absolute_path],
         )
     except Exception:  # noqa: BLE001 - the schema is a stranger's; the provider validates again at the create
         return ()
