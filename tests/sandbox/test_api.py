@@ -90,7 +90,7 @@ def test_a_hold_that_runs_out_answers_what_there_is(serve: Serve) -> None:
         assert reply.json()["status"] == "starting"
         assert server.now() - before >= timedelta(seconds=5)
 
-    serve(story)
+    serve(story, speed=20.0)
 
 
 @pytest.mark.parametrize("prefer", ["wait=0", "wait=100", "respond-async", "wait=x"])

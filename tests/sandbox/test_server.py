@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from warmer.sandbox.catalogue import MODELS
 from warmer.sandbox.pace import Pace
 from warmer.sandbox.predictions import Status
 from warmer.sandbox.server import SandboxServer
@@ -233,7 +235,8 @@ def test_a_streaming_model_tells_its_output_on_the_way(serve: Serve) -> None:
             bodies = [httpx.Response(200, content=data).json() for _, data in await arrived(target, 2)]
             assert all(one["status"] == "processing" for one in bodies)
 
-    serve(story, speed=60.0)
+    talkative = replace(next(one for one in MODELS if one.slug == "acme/private-llm"), boot_s=1.0)
+    serve(story, speed=10.0, models=(talkative,), deployments=())
 
 
 @pytest.mark.parametrize(

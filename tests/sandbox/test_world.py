@@ -289,7 +289,7 @@ def test_an_official_model_bills_each_output_of_what_succeeded() -> None:
     canceled = a_world.create(BEGIN, "acme/flux", {"prompt": "x"}, caller="me")
     a_world.cancel(at(0.1), canceled.id)
     a_world.advance(at(60))
-    assert (four.billed_usd, canceled.billed_usd) == (Decimal("0.012"), 0)
+    assert (four.billed_usd, canceled.billed_usd) == (Decimal("0.012"), Decimal(0))
 
 
 def test_a_fast_booting_fine_tune_bills_the_run_even_where_private() -> None:
