@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any
 
 import yaml
@@ -35,7 +36,8 @@ CORE_SCHEMA = (
 """How a text without quotes gets its type: name, pattern, first characters. Source: YAML 1.2.2, section 10.3.2."""
 
 _TAG = "tag:yaml.org,2002:"
-_NOT_PRINTABLE = yaml.reader.Reader.NON_PRINTABLE
+_NOT_PRINTABLE = re.compile(f"{yaml.reader.Reader.NON_PRINTABLE.pattern}|[\x85\u2028\u2029]")
+"""What YAML forbids, and the line breaks of YAML 1.1 which are none in 1.2: PyYAML would fold them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def _decode(content: bytes, faults: Faults) -> str:
         raise faults.fatal(place, f"byte {content[error.start]:#04x} is not UTF-8", "save the file as UTF-8") from None
     if found := _NOT_PRINTABLE.search(text):
         place = place_in(text, found.start())
-        raise faults.fatal(place, f"the control character U+{ord(found[0]):04X} stands here", "remove it")
+        raise faults.fatal(place, f"the control character U+{ord(found[0]):04X} stands here", "remove or escape it")
     return text
 
 
@@ -125,10 +127,11 @@ class _StrictLoader(yaml.SafeLoader):
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise self._faults.fatal(place, f"lists and mappings are nested over {MAX_DEPTH} deep", "make them flatter")
-        if getattr(event, "tag", None) is not None:
+        if tag := getattr(event, "tag", None):
             self._faults.add(
-                place, f"{quote(event.tag.replace(_TAG, '!!'))} is a tag, and no value here has one", "leave it out"
+                place, f"{quote(tag.replace(_TAG, '!!'))} is a tag, and no value here has one", "leave it out"
             )
+            event.tag = None
         node = super().compose_node(parent, index)
         if isinstance(event, yaml.AliasEvent):
             if id(node) not in self._sizes:
@@ -201,7 +204,8 @@ def _decimal(text: str, place: Place, faults: Faults) -> Decimal | None:
         number = Decimal(text)
     except InvalidOperation:  # .inf, .nan, or an exponent of many digits
         number = Decimal("NaN")
-    if not number.is_finite() or abs(number.adjusted()) > 300:
+    # In JSON it becomes a binary fraction, which has a largest number and a smallest.
+    if not number.is_finite() or not isfinite(float(number)) or (number and not float(number)):
         faults.add(place, f"{quote(text)} is not a number that can be kept", "write a finite number")
         return None
     return number

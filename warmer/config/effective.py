@@ -76,7 +76,13 @@ def _decimal(dumper: yaml.SafeDumper, number: Decimal) -> yaml.Node:
     return dumper.represent_scalar("tag:yaml.org,2002:float", text if "." in text else f"{text}.0")
 
 
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    # Only double quotes have escapes: elsewhere U+0085 and its like would be written bare and read back as line breaks.
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+
 _Dumper.add_representer(Decimal, _decimal)
+_Dumper.add_representer(str, _text)
 
 
 def dump(shown: Mapping[str, Any]) -> str:

@@ -67,8 +67,8 @@ class Faults:
 
 def place_in(text: str, index: int) -> Place:
     """The place of the character at `index`."""
-    before = text[:index]
-    return Place(before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1)
+    before = text[:index].replace("\r\n", "\n").replace("\r", "\n")
+    return Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
 def quote(text: str) -> str:

@@ -212,7 +212,9 @@ class FileShape(_Mapping):
         "Database URL of the durable record, a SQLite file; without it `ledger.db` in the state directory.",
         "sqlite:////var/lib/warmer/ledger.db",
     )
-    replicate: AccountShape = _key("The account at Replicate.", {"token": "env:REPLICATE_API_TOKEN"})
+    replicate: AccountShape = _key(
+        "How the account at Replicate is reached, and what it allows.", {"token": "env:REPLICATE_API_TOKEN"}
+    )
     defaults: DefaultsShape = _key("Any key of a model, for all models.", {"hours": _EXAMPLE_HOURS})
     models: Annotated[list[ModelShape], BeforeValidator(_entries)] = Field(
         min_length=1, description="What to keep warm.", examples=[[{"model": "stability-ai/sdxl", "every": "30s"}]]

@@ -1,0 +1,238 @@
+"""What a right file means."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from warmer import config
+from warmer.core.hours import ActiveHours
+from warmer.core.price import Billing, Price, price_of
+from warmer.core.spec import AccountSpec, ModelSpec, PolicyName, SecretRef, Spec, Target, TargetKind
+from warmer.errors import ConfigError
+
+VERSION = "0123456789abcdef" * 4
+
+
+def spec_of(text: str) -> Spec:
+    return config.parse(text.encode(), path="warmer.yaml")
+
+
+def model_of(*keys: str, top: str = "") -> ModelSpec:
+    lines = "".join(f"    {key}\n" for key in keys)
+    (model,) = spec_of(f"{top}\nmodels:\n  - model: acme/chat\n{lines}").models
+    return model
+
+
+def test_the_smallest_file_has_every_default() -> None:
+    text = "models: [{model: acme/chat}]"
+    assert spec_of(text) == Spec(
+        zone=ZoneInfo("UTC"),
+        models=(
+            ModelSpec(
+                name="acme/chat",
+                target=Target(kind=TargetKind.MODEL, owner="acme", name="chat"),
+                hours=ActiveHours.always_open(),
+            ),
+        ),
+    )
+    assert spec_of(text).account == AccountSpec()
+    assert spec_of(text).digest == hashlib.sha256(text.encode()).hexdigest()[:12]
+    assert spec_of(text).path == "warmer.yaml"
+
+
+def test_every_key_reaches_the_spec() -> None:
+    spec = spec_of(f"""\
+timezone: Asia/Tokyo
+country: JP
+ledger: sqlite:////var/lib/warmer/ledger.db
+replicate:
+  token: file:/run/secrets/token
+  base_url: http://127.0.0.1:8080/v1/
+  creates_per_minute: 6
+  reads_per_minute: 60
+models:
+  - model: acme/chat:{VERSION}
+    name: chat
+    hours: [Mo-Fr 08:00-20:00; PH off, Sa 22:00-02:00]
+    policy: fixed
+    every: 1m30s
+    input: {{prompt: hi, n: 1, t: 0.5, on: true, none: null, list: [a, {{b: c}}]}}
+    billing: private
+    price: {{per_second: 0.000225}}
+    deadline: 2m
+    traffic: off
+""")
+    zone = ZoneInfo("Asia/Tokyo")
+    assert spec == Spec(
+        zone=zone,
+        ledger="sqlite:////var/lib/warmer/ledger.db",
+        account=AccountSpec(
+            token=SecretRef(scheme="file", name="/run/secrets/token"),
+            base_url="http://127.0.0.1:8080/v1",
+            creates_per_minute=6,
+            reads_per_minute=60,
+        ),
+        models=(
+            ModelSpec(
+                name="chat",
+                target=Target(kind=TargetKind.MODEL, owner="acme", name="chat", version=VERSION),
+                hours=ActiveHours(lines=("Mo-Fr 08:00-20:00; PH off", "Sa 22:00-02:00"), zone=zone, country="JP"),
+                policy=PolicyName.FIXED,
+                every=timedelta(seconds=90),
+                input={"prompt": "hi", "n": 1, "t": 0.5, "on": True, "none": None, "list": ["a", {"b": "c"}]},
+                billing=Billing.PRIVATE,
+                price=Price(per_second=Decimal("0.000225"), source="file"),
+                deadline=timedelta(minutes=2),
+                traffic=False,
+            ),
+        ),
+    )
+    assert spec.models[0].where == "warmer.yaml:10"
+
+
+def test_defaults_hold_where_an_entry_says_nothing_else() -> None:
+    spec = spec_of("""\
+defaults: {every: 30s, traffic: off, input: {prompt: hi}}
+models:
+  - {model: acme/chat}
+  - {model: acme/code, every: auto, traffic: auto, input: {text: ho}}
+""")
+    chat, code = spec.models
+    assert (chat.every, chat.traffic, chat.input) == (timedelta(seconds=30), False, {"prompt": "hi"})
+    assert (code.every, code.traffic, code.input) == (None, True, {"text": "ho"})
+
+
+def test_an_entrys_own_price_or_hardware_goes_before_both_of_the_defaults() -> None:
+    own = Price(per_second=Decimal("0.5"), source="file")
+    assert model_of("hardware: gpu-t4").price == price_of("gpu-t4")
+    assert model_of("hardware: gpu-t4", "price: {per_second: 0.5}").price == own
+    assert model_of(top="defaults: {hardware: gpu-t4}").price == price_of("gpu-t4")
+    assert model_of("price: {per_second: 0.5}", top="defaults: {hardware: gpu-t4}").price == own
+    assert model_of("hardware: gpu-t4", top="defaults: {price: {per_second: 0.5}}").price == price_of("gpu-t4")
+    assert model_of().price is None
+
+
+@pytest.mark.parametrize("written", ["0.1", "0.000000000001", "1", "0", "1e-4", ".5", "10"])
+def test_money_is_what_is_written_to_the_last_digit(written: str) -> None:
+    price = model_of(f"price: {{per_second: {written}}}").price
+    assert price is not None
+    assert price.per_second == Decimal(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("22:00", "22:00"),
+        ("on", "on"),
+        ("No", "No"),
+        ("010", 10),
+        ("0o10", 8),
+        ("0x1F", 31),
+        ("1_000", "1_000"),
+        ("1:30:00", "1:30:00"),
+        ("2026-11-18", "2026-11-18"),
+        ("=", "="),
+        ("<<", "<<"),
+        ("1e3", 1000.0),
+        ("1.", 1.0),
+        ("+1", 1),
+        ("-0.5", -0.5),
+        ("True", True),
+        ("~", None),
+        ("NULL", None),
+        ("0b11", "0b11"),
+        ('"1"', "1"),
+        ("'on'", "on"),
+    ],
+)
+def test_values_have_the_types_of_yaml_1_2(written: str, meant: Any) -> None:
+    found = model_of(f"input: {{value: {written}}}").input
+    assert found == {"value": meant}
+    assert type(found["value"]) is type(meant)
+
+
+def test_harmless_aliases_are_followed_and_share_nothing() -> None:
+    spec = spec_of("""\
+models:
+  - {model: acme/chat, input: &both {prompt: hi, stop: [a]}}
+  - {model: acme/code, input: *both}
+""")
+    first, second = (model.input for model in spec.models)
+    assert first == second == {"prompt": "hi", "stop": ["a"]}
+    assert first is not second
+    assert first["stop"] is not second["stop"]
+
+
+def test_the_same_target_twice_is_fine_under_two_names() -> None:
+    spec = spec_of("models: [{model: acme/chat}, {model: acme/chat, name: other}]")
+    assert [model.name for model in spec.models] == ["acme/chat", "other"]
+
+
+def test_a_deployment_is_a_target_of_its_own() -> None:
+    (model,) = spec_of("models: [{deployment: acme/upscaler, billing: deployment}]").models
+    assert model.target == Target(kind=TargetKind.DEPLOYMENT, owner="acme", name="upscaler")
+
+
+@pytest.mark.parametrize("every", ["1s", "1.5s", "2h", "1h30m", "1s500ms", "30d"])
+def test_durations_are_written_with_their_unit(every: str) -> None:
+    assert model_of(f"every: {every}").every is not None
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:80/v1", "http://127.8.9.1/v1", "http://[::1]:9/v1", "https://proxy.example.test:8443"]
+)
+def test_plain_http_is_for_this_machine_alone(url: str) -> None:
+    assert spec_of(f'replicate: {{base_url: "{url}"}}\nmodels: [{{model: acme/chat}}]').account.base_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1.example.test/v1",
+        "http://localhost.example.test/v1",
+        "http://0.0.0.0/v1",
+        "http://2130706433/v1",
+        "ftp://127.0.0.1/v1",
+        "https:///v1",
+        "https://api.example.test/v1?x=1",
+        "https://api.example.test/v1#x",
+        "https://api.example.test/\\nv1",
+        "https://@api.example.test/v1",
+        "//api.example.test/v1",
+    ],
+)
+def test_another_address_would_show_the_token_to_others(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        spec_of(f'replicate: {{base_url: "{url}"}}\nmodels: [{{model: acme/chat}}]')
+    assert [(fault.line, fault.column) for fault in caught.value.faults] == [(1, 23)]
+
+
+def test_a_secret_written_for_anything_is_never_shown() -> None:
+    secret = "r8_" + "Sesame" * 6
+    for text in (
+        f"replicate: {{token: {secret}}}",
+        f"replicate: {{token: env:{secret}}}",
+        f"replicate: {{base_url: https://{secret}@api.replicate.com/v1}}",
+        f"timezone: {secret}",
+        f"country: {secret}",
+        f"ledger: {secret}",
+        f"{secret}: 1",
+        f"defaults: {{hours: {secret}, every: {secret}, policy: {secret}, hardware: {secret}}}",
+        f"defaults: {{input: {{{secret}: 1, {secret}: 2}}}}",
+        f"defaults: {{input: !{secret} 1}}",
+        f"defaults: *{secret}",
+        f"defaults: &{secret} [*{secret}]",
+        f"%{secret}",
+        f"@{secret}",
+    ):
+        with pytest.raises(ConfigError) as caught:
+            spec_of(f"models: [{{model: acme/chat}}]\n{text}\n")
+        assert "Sesame" not in repr(caught.value.faults)
+        assert "Sesame" not in "".join(traceback.format_exception(caught.value))
