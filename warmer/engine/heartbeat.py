@@ -72,7 +72,8 @@ class Heartbeat:
 
     async def tick(self, spec: ModelSpec) -> Tick:
         """Decide once, and act. Never raises a ProviderError: what the provider says becomes standing."""
-        action = decide(self._clock.now(), await self._state(spec), spec)
+        state = await self._state(spec)
+        action = decide(self._clock.now(), state, spec)
         request: BeatRequest | None = None
         error: ProviderError | None = None
         if isinstance(action, Warm):
@@ -82,9 +83,10 @@ class Heartbeat:
                 error = exc
                 self._failed(spec, exc)
             # Preparing took time, and showed who has called since.
-            action = decide(self._clock.now(), await self._state(spec), spec)
+            state = await self._state(spec)
+            action = decide(self._clock.now(), state, spec)
         if isinstance(action, Warm) and request is not None:
-            return await self._beat(spec, request, action.reason)
+            return await self._beat(spec, request, action.reason, slot=state.slots + 1)
         if isinstance(action, Warm):  # the failure to prepare left no hold: come back later all the same
             action = Rest(reason=Reason.BACKING_OFF, until=self._clock.now() + spec.interval)
         await self._skipped(spec, action)
@@ -148,9 +150,12 @@ class Heartbeat:
         await self._provider.admit()
         return request
 
-    async def _beat(self, spec: ModelSpec, request: BeatRequest, reason: Reason) -> Tick:
-        state = await self._state(spec)
-        key = BeatKey(model=spec.name, slot=state.slots + 1)
+    async def _beat(self, spec: ModelSpec, request: BeatRequest, reason: Reason, *, slot: int) -> Tick:
+        """Claim the beat that was decided on, and send it. `slot` is of the very state that decided.
+
+        Another process that has claimed since is thereby found out; counting anew here would pass it by.
+        """
+        key = BeatKey(model=spec.name, slot=slot)
         claim = Claim(key=key, at=self._clock.now(), policy=spec.policy.value, reason=reason, request=request)
         if not await self._desk.do(lambda ledger: ledger.claim(claim)):
             rest = Rest(reason=Reason.CLAIMED_ELSEWHERE, until=self._clock.now() + spec.interval)
