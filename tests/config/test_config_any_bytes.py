@@ -122,6 +122,7 @@ def test_an_edited_sample_is_a_spec_or_faults_with_a_place(text: bytes) -> None:
     pieces | st.binary(max_size=60) | st.text(st.characters(exclude_categories=("Cs",)), max_size=60).map(str.encode)
 )
 @example(b'a: "\\UFFFFFFFF"')
+@example(b'? "\\ud800"')
 @example(b"? " * 1000)
 @example(b"[" * 100_000)
 @example(b"- " * 100_000)

@@ -196,6 +196,7 @@ def _scalar(node: yaml.Node, faults: Faults) -> Any:
             return _decimal(text, place, faults)
     if any("\ud800" <= sign <= "\udfff" for sign in text):
         faults.add(place, "half of a surrogate pair is no character", "write the character itself")
+        return None
     return text
 
 

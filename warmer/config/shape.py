@@ -261,13 +261,17 @@ def _tried(read: Any, document: Document, key: str, otherwise: Any) -> Any:
 
 
 def _note(error: Any, document: Document, faults: Faults) -> None:
-    """One error of pydantic as a fault: ours carry their own words, two of its own kinds are left."""
+    """One error of pydantic as a fault: most are ours and carry their own words."""
     path = error["loc"]
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, WrongValueError):
         faults.add(document.place(path), cause.problem, cause.hint)
     elif error["type"] == "extra_forbidden":
         faults.add(document.key_place(path), f"there is no key {quote(path[-1])} here", _known_instead(path))
+    elif error["type"] != "missing":
+        faults.add(
+            document.place(path), "this value does not fit here", f"see `{FileShape.example}` and docs/config.md"
+        )
     else:
         faults.add(document.place(path[:-1]), f"`{path[-1]}` is missing", f"write {_shape_of(path[:-1]).example}")
 
