@@ -18,7 +18,9 @@ from rich.table import Table
 from warmer.core.insight import Percentiles, Summary
 from warmer.core.units import format_instant, format_usd
 
-_PIPE_WIDTH = 200
+_PIPE_WIDTH = 100_000
+"""Columns of a pipe: a table there is cut nowhere, so that `grep` and `awk` find whole cells."""
+_LEAST_SHOWN = Decimal("0.0001")  # USD
 UNKNOWN = "unknown"
 
 
@@ -74,9 +76,16 @@ def write_table(headers: Sequence[str], rows: Iterable[Sequence[str]], out: IO[s
 
 
 def console_on(out: IO[str]) -> Console:
-    """Rich's console on `out`, with lines of any length where `out` is no terminal."""
+    """Rich's console on `out`. No terminal gets plain text, even under FORCE_COLOR, in lines of any length."""
+    is_terminal = out.isatty()
     return Console(
-        file=out, width=None if out.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=not out.isatty(), markup=False
+        file=out,
+        width=None if is_terminal else _PIPE_WIDTH,
+        force_terminal=is_terminal,
+        soft_wrap=not is_terminal,
+        highlight=False,
+        markup=False,
+        emoji=False,  # `a:warning:b` is a name, not a drawing
     )
 
 
@@ -93,14 +102,18 @@ def seconds(value: float | None) -> str:
 
 
 def money(value: Decimal | None) -> str:
-    """USD to a hundredth of a cent; unknown says so."""
-    return UNKNOWN if value is None else f"${value:.4f}"
+    """USD to a hundredth of a cent; unknown says so, and what is less than that is not shown as nothing."""
+    if value is None:
+        return UNKNOWN
+    return "<$0.0001" if 0 < value < _LEAST_SHOWN else f"${value:.4f}"
 
 
 def cost(summary: Summary) -> str:
-    """A summary's cost; what is not known of it is named beside it."""
+    """A summary's cost; what is not known of it is named beside it, and stands alone where nothing is known."""
     if summary.cost_known:
         return money(summary.cost_usd)
+    if summary.cost_unknown == summary.beats:
+        return UNKNOWN
     return f"{money(summary.cost_usd)} + {summary.cost_unknown} {UNKNOWN}"
 
 

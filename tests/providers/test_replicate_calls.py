@@ -151,7 +151,7 @@ def test_a_create_takes_the_path_of_its_target(
     (sent,) = asked
     assert (sent.url.path, json.loads(sent.content)) == (path, body)
     assert sent.headers["cancel-after"] == "600s"
-    assert sent.headers["prefer"] == "wait=5"
+    assert sent.headers["prefer"] == "wait=2"
     assert sent.headers["authorization"] == f"Bearer {canary}"
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections import defaultdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -15,6 +16,8 @@ from warmer.core.beat import Contract
 from warmer.core.hours import ActiveHours
 from warmer.core.spec import ModelSpec, Spec
 from warmer.errors import ConfigError, ModelRefused, ProviderError
+
+_FINE: Final = "fine"
 
 
 def check(
@@ -101,11 +104,14 @@ def _print(spec: Spec, weeks: list[dict[str, Any]], answers: list[dict[str, Any]
             typer.echo(f"  {day}")
         for warning in item["warnings"]:
             typer.echo(f"  warning: {warning}")
-    if answers:
-        headers = ("model", "answer", "version", "billing", "price", "input")
-        rows = [tuple(str(answer[key] or "-") for key in headers) for answer in answers]
-        report.write_table(headers, rows, sys.stdout, left=6)
-    typer.echo(f"{spec.path}: fine, {len(spec.models)} models, digest {spec.digest}")
+    for answer in answers:
+        typer.echo(f"{answer['model']}: {answer['answer']}")
+        if answer["billing"] is not None:
+            facts = ", ".join(f"{key} {answer[key] or report.UNKNOWN}" for key in ("version", "billing", "price"))
+            typer.echo(f"  {facts}\n  input {json.dumps(answer['input'], ensure_ascii=False)}")
+    refused = sum(answer["answer"] != _FINE for answer in answers)
+    word = f"the file is fine, the API refuses {refused} of" if refused else "fine,"
+    typer.echo(f"{spec.path}: {word} {len(spec.models)} models, digest {spec.digest}")
 
 
 async def _ask(spec: Spec) -> tuple[list[dict[str, Any]], int]:
@@ -124,7 +130,7 @@ async def _ask(spec: Spec) -> tuple[list[dict[str, Any]], int]:
                 answers.append(_refusal(model, f"{exc}; {model.where}: {exc.hint}"))
             except ProviderError as exc:
                 answers.append(_refusal(model, str(exc)))
-            if answers[-1]["answer"] != "fine":
+            if answers[-1]["answer"] != _FINE:
                 code = ProviderError.exit_code
     finally:
         await provider.close()
@@ -142,7 +148,7 @@ def _answer(model: ModelSpec, contract: Contract) -> dict[str, Any]:
     price = model.price or price_of(contract.hardware)
     return {
         "model": model.name,
-        "answer": "fine" if not faults else f"{model.where}: input: " + "; ".join(faults),
+        "answer": _FINE if not faults else f"{model.where}: input: " + "; ".join(faults),
         "version": contract.version,
         "billing": model.billing or contract.billing,
         "price": str(price) if price else None,

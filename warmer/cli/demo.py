@@ -94,8 +94,7 @@ async def _play(spec: Spec, lasting: timedelta, speed: float, seed: int, *, line
         )
         serving = asyncio.create_task(daemon.run(watch=False, signals=False))
         customers = [
-            asyncio.create_task(_visit(server, clock, group.target, group.input, times))
-            for group, times in visits
+            asyncio.create_task(_visit(server, clock, group.target, group.input, times)) for group, times in visits
         ]
         watching = asyncio.create_task(_watch(server, spec, begin, lasting)) if show else None
         await clock.sleep((begin + lasting - clock.now()).total_seconds())

@@ -25,8 +25,10 @@ from warmer.providers.rate import RateBudget
 from warmer.providers.replies import at, is_id, page_of, prediction_of, word
 from warmer.providers.wire import TIMEOUT_S, Reply, Wire
 
-HOLD_S = 5
-"""How long a create may be held for its output (`Prefer: wait`): a warm model's reply then saves the first poll."""
+HOLD_S = 2
+"""How long a create may be held for its output (`Prefer: wait`): a warm model's reply then saves the first poll.
+
+Short, since nothing can be cancelled whose id is not known yet: a stop must not wait longer for it."""
 READ_TRIES = 3
 SHORT_WAIT = timedelta(seconds=10)
 """A 429 on a read that asks for no more than this is waited out; a longer one is for the caller to know."""

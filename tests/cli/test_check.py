@@ -1,0 +1,116 @@
+"""`warmer check`, `schema` and `inspect` as processes; every broken file ends in exit code 2."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from harness.processes import CANARY, Desk, Sandbox
+
+INVALID = sorted((Path(__file__).parents[1] / "config" / "invalid").glob("*.yaml"))
+
+
+def test_there_are_enough_broken_files() -> None:
+    assert len(INVALID) >= 60
+
+
+@pytest.mark.parametrize("batch", range(4))
+def test_every_broken_file_ends_in_2_with_a_place_and_no_traceback(desk: Desk, batch: int) -> None:
+    for path in INVALID[batch::4]:
+        ran = desk.run("check", "-c", str(path))
+        assert ran.code == 2, path
+        assert ran.out == "", path
+        assert "Traceback" not in ran.err, path
+        assert f"{path}:" in ran.err, path
+        assert all(piece.isdigit() for piece in ran.err.split(f"{path}:", 1)[1].split(":")[:2]), path
+
+
+def test_a_huge_file_is_refused(desk: Desk) -> None:
+    with desk.file.open("wb") as out:
+        for _ in range(50):
+            out.write(b"# " + b"x" * 1_048_573 + b"\n")
+    ran = desk.run("check", "-c", str(desk.file))
+    assert ran.code == 2
+    assert f"{desk.file}:" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_good_file_shows_its_coming_week(desk: Desk) -> None:
+    ran = desk.run("check", "-c", str(desk.write("{model: a/b, hours: 'Sa 22:00-02:00; Su 10:00-12:00'}")))
+    assert ran.code == 0
+    assert "22:00-24:00" in ran.out
+    assert "warning:" in ran.out
+    assert "Sa 22:00-02:00, Su 10:00-12:00" in ran.out
+    assert "fine, 1 models" in ran.out
+
+
+def test_faults_as_json_name_their_places(desk: Desk) -> None:
+    ran = desk.run("check", "--json", "-c", str(desk.write("{model: a/b, every: 30}\n{model: a/b, polcy: aware}")))
+    assert ran.code == 2
+    assert ran.document["ok"] is False
+    assert [fault["line"] for fault in ran.document["faults"]] == sorted(f["line"] for f in ran.document["faults"])
+    assert len(ran.document["faults"]) >= 2
+
+
+def test_show_prints_the_effective_file_without_the_secret(desk: Desk) -> None:
+    ran = desk.run("check", "--show", "-c", str(desk.write("{model: a/b}")))
+    assert "env:WARMER_TEST_TOKEN" in ran.out
+    assert "policy: aware" in ran.out
+    assert CANARY not in ran.out
+
+
+def test_online_asks_the_api_and_runs_nothing(wired: Desk, sandbox: Sandbox) -> None:
+    file = wired.write(
+        "{model: replicate/hello-world, hardware: cpu}\n{model: replicate/hello-world, name: bad, input: {}}"
+    )
+    ran = wired.run("check", "--online", "-c", str(file))
+    assert ran.code == 3
+    assert "replicate/hello-world: fine" in ran.out
+    assert "bad: " in ran.out
+    assert "text" in ran.out.split("bad: ")[1]
+    assert sandbox.creates() == []
+
+
+def test_online_with_a_refused_token_ends_in_4(wired: Desk, sandbox: Sandbox) -> None:
+    sandbox.post("/sandbox/faults", {"kind": "status", "status": 401, "on": "any"})
+    ran = wired.run("check", "--online", "-c", str(wired.write("{model: replicate/hello-world}")))
+    assert ran.code == 4
+    assert CANARY not in ran.err + ran.out
+    assert "token" in ran.err
+
+
+def test_a_missing_token_says_which_variable_to_set(desk: Desk) -> None:
+    desk.file.write_text("replicate: {token: env:NOT_SET_ANYWHERE}\nmodels: [{model: a/b}]\n")
+    ran = desk.run("once", "-c", str(desk.file))
+    assert ran.code == 2
+    assert "NOT_SET_ANYWHERE" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_without_any_file_the_places_looked_at_are_named(desk: Desk) -> None:
+    ran = desk.run("check")
+    assert ran.code == 2
+    assert "config/warmer.yaml" in ran.err
+    assert "WARMER_CONFIG" in ran.err
+
+
+def test_the_environment_names_the_file(desk: Desk) -> None:
+    file = desk.write("{model: a/b}")
+    assert desk.run("check", WARMER_CONFIG=str(file)).code == 0
+
+
+def test_schema_is_json(desk: Desk) -> None:
+    assert "models" in json.loads(desk.run("schema").out)["properties"]
+
+
+def test_inspect_has_the_documented_keys(wired: Desk, sandbox: Sandbox) -> None:
+    file = str(wired.write("{model: replicate/hello-world, hardware: cpu}"))
+    facts = wired.run("inspect", "replicate/hello-world", "-c", file, "--json").document
+    assert {"model", "input", "billing", "price", "version", "versions", "typical_wait_s"} <= facts.keys()
+    assert facts["input"] == {"text": "hi"}
+    assert facts["billing"] == "public"
+    other = wired.run("inspect", "openai/whisper", "-c", file, "--json").document
+    assert other["price"] is None
+    assert wired.run("inspect", "not a model", "-c", file).code == 2
+    assert sandbox.creates() == []
