@@ -10,24 +10,23 @@ from typing import TextIO
 from warmer import config, log
 from warmer.core.spec import Spec
 from warmer.errors import UsageError
-from warmer.ledger import open_ledger
-from warmer.ledger.opening import default_url
-from warmer.ledger.sql import SqlLedger
-from warmer.ports import Clock, Provider
+from warmer.ports import Clock, Ledger, Provider
 
 
 def load(path: Path | None) -> Spec:
     """The file in force for this command. Raises ConfigError, with every fault, where it cannot be used."""
-    return config.load(config.find(path, os.environ, Path.cwd()))
+    return config.load(config.find(path, os.environ, Path()))
 
 
-def ledger_of(spec: Spec) -> SqlLedger:
+def ledger_of(spec: Spec) -> Ledger:
     """The file's ledger, made where there is none yet."""
+    from warmer.ledger import default_url, open_ledger
+
     return open_ledger(spec.ledger or default_url(os.environ))
 
 
 def provider_of(spec: Spec, clock: Clock) -> Provider:
-    """The file's account. Reads the token now; raises ConfigError, naming the reference, where it cannot."""
+    """The file's account. Reads the token now; raises UsageError, naming the reference, where it cannot."""
     from warmer.providers.replicate import Replicate
 
     return Replicate(spec.account, config.read_secret(spec.account.token, os.environ), clock)

@@ -24,7 +24,7 @@ class Contracts:
 
     async def request(self, spec: ModelSpec) -> BeatRequest:
         """The minimal prediction to send for `spec` now. Raises as `Provider.describe` does."""
-        contract = await self._contract(spec.target)
+        contract = await self._contract(spec)
         beat_input = spec.input
         if beat_input is None:
             beat_input = smallest_input(contract.input_schema, contract.example_input)
@@ -45,7 +45,8 @@ class Contracts:
         """Ask again before the next beat: the provider has just refused what we knew."""
         self._known.pop(target, None)
 
-    async def _contract(self, target: Target) -> Contract:
+    async def _contract(self, spec: ModelSpec) -> Contract:
+        target = spec.target
         async with self._asking.setdefault(target, asyncio.Lock()):
             known = self._known.get(target)
             if known is not None and self._clock.monotonic() - known[0] < _GOOD_FOR.total_seconds():
@@ -54,7 +55,7 @@ class Contracts:
             if known is None or known[1].version != contract.version:
                 get().info(
                     Event.MODEL_RESOLVED,
-                    target=str(target),
+                    model=spec.name,
                     version=contract.version,
                     was=known[1].version if known else None,
                     billing=contract.billing,
