@@ -11,9 +11,10 @@ MICRO = Decimal("0.000001")
 
 _DURATION = re.compile(
     r"(?:(?P<d>\d+(?:\.\d+)?)d)?(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?!s))?"
-    r"(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?"
+    r"(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?",
+    re.ASCII,
 )
-_SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_MICROSECONDS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000}
 
 
 def parse_duration(text: str) -> timedelta:
@@ -25,32 +26,42 @@ def parse_duration(text: str) -> timedelta:
     if match is None or not match.group(0):
         raise ValueError(f"{text!r} is not a duration: write a number and a unit, such as 30s, 5m or 1h30m")
     try:
-        return timedelta(seconds=sum(float(n) * _SECONDS[unit] for unit, n in match.groupdict().items() if n))
-    except OverflowError as exc:
+        exact = sum(Decimal(number) * _MICROSECONDS[unit] for unit, number in match.groupdict().items() if number)
+        return timedelta(microseconds=round(exact))
+    except ArithmeticError as exc:
         raise ValueError(f"{text!r} is longer than any duration can be") from exc
 
 
 def format_duration(duration: timedelta) -> str:
-    """The shortest spelling that `parse_duration` reads back: `1h30m`, `50s`, `500ms`."""
-    left = round(duration.total_seconds() * 1000)
+    """The spelling that `parse_duration` reads back to the microsecond: `1h30m`, `50s`, `500ms`, `0.5ms`.
+
+    Raises ValueError for a negative one: no notation here has a sign.
+    """
+    left = duration // timedelta(microseconds=1)
+    if left < 0:
+        raise ValueError(f"{duration} is negative: a duration is 0 or more")
     parts = []
-    for unit in ("d", "h", "m", "s", "ms"):
-        size = round(_SECONDS[unit] * 1000)
-        count, left = divmod(left, size)
+    for unit in ("d", "h", "m", "s"):
+        count, left = divmod(left, _MICROSECONDS[unit])
         if count:
             parts.append(f"{count}{unit}")
+    if left:
+        parts.append(f"{Decimal(left) / _MICROSECONDS['ms']:f}ms")
     return "".join(parts) or "0s"
 
 
 def parse_instant(text: str) -> datetime:
     """An ISO 8601 instant with a zone, as UTC. Any number of fraction digits is read, six are kept.
 
-    The API writes 3 to 9 digits. Raises ValueError where the text is no instant or has no zone.
+    The API writes 3 to 9 digits. Raises ValueError, saying what to write, where the text is no instant or has no zone.
     """
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
-    return moment.astimezone(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError(f"{text!r} has no time zone: end it with Z, or an offset such as +01:00")
+        return moment.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC") from exc
 
 
 def format_instant(moment: datetime) -> str:
@@ -60,7 +71,8 @@ def format_instant(moment: datetime) -> str:
 
 def to_micros(usd: Decimal) -> int:
     """USD as whole micro-dollars, half to even: unbiased over many small amounts."""
-    return int((usd / MICRO).quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
+    # One rounding, of the amount as it is: a division first would round to its own precision.
+    return int(usd.quantize(MICRO, rounding=ROUND_HALF_EVEN).scaleb(6))
 
 
 def from_micros(micros: int) -> Decimal:

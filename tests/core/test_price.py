@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warmer.core.price import PER_SECOND, PRICES_READ_ON, Billing, Price, price_of, run_cost
+
+T4 = Price(per_second=Decimal("0.000225"), source="gpu-t4@2026-11-18")
+RUN_ONLY = [Billing.PUBLIC, Billing.FAST_BOOT]
+BY_TIME_ONLINE_OR_OUTPUT = [Billing.PRIVATE, Billing.DEPLOYMENT, Billing.OFFICIAL]
+
+DOCUMENTED = {
+    "cpu": "0.000100",
+    "gpu-t4": "0.000225",
+    "gpu-a40-small": "0.000575",
+    "gpu-a40-large": "0.000725",
+    "gpu-a40-large-2x": "0.001450",
+    "gpu-a40-large-4x": "0.002900",
+    "gpu-a40-large-8x": "0.005800",
+    "gpu-l40s": "0.000975",
+    "gpu-2x-l40s": "0.001950",
+    "gpu-4x-l40s": "0.003900",
+    "gpu-8x-l40s": "0.007800",
+    "gpu-a100-large": "0.001400",
+    "gpu-a100-large-2x": "0.002800",
+    "gpu-a100-large-4x": "0.005600",
+    "gpu-a100-large-8x": "0.011200",
+    "gpu-h100": "0.001525",
+    "gpu-h100-2x": "0.003050",
+    "gpu-h100-4x": "0.006100",
+    "gpu-h100-8x": "0.012200",
+}
+
+
+def test_the_table_holds_the_documented_prices_and_no_others() -> None:
+    assert {sku: f"{usd:f}" for sku, usd in PER_SECOND.items()} == DOCUMENTED
+
+
+@pytest.mark.parametrize(
+    ("sku", "hour"),
+    [("cpu", "0.36"), ("gpu-t4", "0.81"), ("gpu-a40-small", "2.07"), ("gpu-a40-large", "2.61")]
+    + [("gpu-l40s", "3.51"), ("gpu-a100-large", "5.04"), ("gpu-h100", "5.49")],
+)
+def test_an_hour_costs_what_the_price_page_says(sku: str, hour: str) -> None:
+    assert PER_SECOND[sku] * 3600 == Decimal(hour)
+
+
+def test_a_price_of_the_table_says_where_it_is_from_and_of_which_day() -> None:
+    price = price_of("gpu-t4")
+
+    assert price == Price(per_second=Decimal("0.000225"), source=f"gpu-t4@{PRICES_READ_ON}")
+    assert str(price) == f"0.000225/s gpu-t4@{PRICES_READ_ON}"
+
+
+@pytest.mark.parametrize("hardware", [None, "", "gpu-h200", "GPU-T4", "gpu-l40s-2x", "gpu-2x-a100-large", "cpu-2x"])
+def test_hardware_that_is_not_in_the_table_has_no_price(hardware: str | None) -> None:
+    assert price_of(hardware) is None
+
+
+@pytest.mark.parametrize("usd", ["-0.000001", "NaN", "Infinity"])
+def test_a_price_is_a_number_of_dollars(usd: str) -> None:
+    with pytest.raises(ValueError, match="0 or more"):
+        Price(per_second=Decimal(usd), source="file")
+
+
+def test_a_price_is_written_without_an_exponent() -> None:
+    assert str(Price(per_second=Decimal("1E-7"), source="file")) == "0.0000001/s file"
+
+
+@pytest.mark.parametrize("billing", RUN_ONLY)
+@pytest.mark.parametrize(
+    ("run_s", "per_second", "usd"),
+    [
+        (0.5, "0.000225", "0.000112"),  # 112.5 micro-dollars: half to even, down
+        (1.5, "0.000225", "0.000338"),  # 337.5: half to even, up
+        (0.012683, "0.001400", "0.000018"),
+        (0.128148, "0.000975", "0.000125"),
+        (1.0, "0.000100", "0.000100"),
+        (1800.0, "0.012200", "21.960000"),
+        (0.1, "0.000001", "0.000000"),  # known, and nothing
+        (0.0, "0.001525", "0.000000"),
+        (3.0, "0", "0.000000"),
+        (1e-07, "0.001525", "0.000000"),
+    ],
+)
+def test_a_run_that_was_billed_costs_its_seconds_to_a_micro_dollar(
+    billing: Billing, run_s: float, per_second: str, usd: str
+) -> None:
+    cost = run_cost(run_s, Price(per_second=Decimal(per_second), source="file"), billing, False)
+
+    assert cost == Decimal(usd)
+    assert f"{cost:f}" == usd
+
+
+@given(st.floats(min_value=0, max_value=1800, allow_nan=False), st.sampled_from(sorted(PER_SECOND)))
+def test_the_cost_is_within_half_a_micro_dollar_of_the_product(run_s: float, sku: str) -> None:
+    price = price_of(sku)
+    assert price is not None
+    cost = run_cost(run_s, price, Billing.PUBLIC, False)
+
+    assert cost is not None
+    assert cost.as_tuple().exponent == -6
+    assert abs(cost - Decimal(repr(run_s)) * price.per_second) <= Decimal("0.0000005")
+
+
+@pytest.mark.parametrize("billing", RUN_ONLY)
+@pytest.mark.parametrize("run_s", [None, 0.0, 4.0])
+@pytest.mark.parametrize("price", [None, T4])
+def test_what_was_free_costs_nothing_whatever_else_is_known(
+    billing: Billing, run_s: float | None, price: Price | None
+) -> None:
+    assert run_cost(run_s, price, billing, True) == 0
+
+
+@pytest.mark.parametrize("billing", [*BY_TIME_ONLINE_OR_OUTPUT, None])
+@pytest.mark.parametrize("status_is_free", [False, True])
+def test_a_class_that_does_not_bill_by_the_run_has_no_known_cost(billing: Billing | None, status_is_free: bool) -> None:
+    assert run_cost(1.0, T4, billing, status_is_free) is None
+
+
+@pytest.mark.parametrize("billing", RUN_ONLY)
+def test_a_missing_run_or_price_is_unknown_and_not_nothing(billing: Billing) -> None:
+    assert run_cost(None, T4, billing, False) is None
+    assert run_cost(1.0, None, billing, False) is None
+    assert run_cost(None, None, billing, False) is None
+
+
+def test_only_public_and_fast_boot_bill_the_run_alone() -> None:
+    assert [billing for billing in Billing if billing.bills_run_only] == RUN_ONLY
