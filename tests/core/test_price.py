@@ -41,8 +41,15 @@ def test_the_table_holds_the_documented_prices_and_no_others() -> None:
 
 @pytest.mark.parametrize(
     ("sku", "hour"),
-    [("cpu", "0.36"), ("gpu-t4", "0.81"), ("gpu-a40-small", "2.07"), ("gpu-a40-large", "2.61")]
-    + [("gpu-l40s", "3.51"), ("gpu-a100-large", "5.04"), ("gpu-h100", "5.49")],
+    [
+        ("cpu", "0.36"),
+        ("gpu-t4", "0.81"),
+        ("gpu-a40-small", "2.07"),
+        ("gpu-a40-large", "2.61"),
+        ("gpu-l40s", "3.51"),
+        ("gpu-a100-large", "5.04"),
+        ("gpu-h100", "5.49"),
+    ],
 )
 def test_an_hour_costs_what_the_price_page_says(sku: str, hour: str) -> None:
     assert PER_SECOND[sku] * 3600 == Decimal(hour)

@@ -42,8 +42,27 @@ def test_a_duration_is_a_number_and_a_unit_or_several(text: str, seconds: float)
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "30", "1.5", "-5s", "+5s", "5 s", "5S", "5sec", "5min", "1h 30m", "30m1h", "1s1s", "s", ".5s", "5.s"]
-    + ["1e3s", "٣s", "22:00", "P1D", "auto", "inf", "nan", "1m2", "5s\n6s"],
+    [
+        *(
+            "",
+            " ",
+            "30",
+            "1.5",
+            "-5s",
+            "+5s",
+            "5 s",
+            "5S",
+            "5sec",
+            "5min",
+            "1h 30m",
+            "30m1h",
+            "1s1s",
+            "s",
+            ".5s",
+            "5.s",
+        ),
+        *("1e3s", "٣s", "22:00", "P1D", "auto", "inf", "nan", "1m2", "5s\n6s"),
+    ],
 )
 def test_anything_else_is_refused_with_what_to_write(text: str) -> None:
     with pytest.raises(ValueError, match="write a number and a unit, such as 30s, 5m or 1h30m"):
@@ -127,7 +146,7 @@ def test_an_instant_that_utc_cannot_hold_is_a_value_error(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "now", "2026-13-01T00:00:00Z", "2026-11-21T25:00:00Z", "1763715600"])
 def test_what_is_no_instant_is_a_value_error(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"isoformat|month|hour"):
         parse_instant(text)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,7 +31,7 @@ from warmer.core.state import History
 from warmer.core.units import from_micros, to_micros
 from warmer.core.verdict import BASELINE_WAITS
 from warmer.errors import LedgerError
-from warmer.ledger.tables import beats, requests, ticks
+from warmer.ledger.tables import beat_at, beats, requests, ticks
 
 _OPEN = (Status.STARTING.value, Status.PROCESSING.value)
 _BATCH = 500
@@ -145,29 +145,38 @@ class SqlLedger:
         waits = sa.union_all(
             *(
                 sa.select(
-                    sa.select(table.c.created_at, table.c.wait_s)
+                    sa.select(at.label("at"), table.c.wait_s)
                     .where(table.c.model == model, table.c.wait_s.is_not(None), table.c.verdict != Verdict.COLD.value)
-                    .order_by(table.c.created_at.desc())
+                    .order_by(at.desc())
                     .limit(BASELINE_WAITS)
                     .subquery()
                 )
-                for table in (beats, requests)
+                for table, at in ((beats, beat_at), (requests, requests.c.created_at))
             )
         ).subquery()
         with self._read() as connection:
-            slots, last_beat_at = connection.execute(
-                sa.select(sa.func.max(beats.c.slot), sa.func.max(beats.c.created_at)).where(mine)
-            ).one()
+            slots = connection.execute(sa.select(sa.func.max(beats.c.slot)).where(mine)).scalar()
+            last_beat_at = connection.execute(
+                sa.select(beats.c.created_at)
+                .where(mine, beats.c.created_at.is_not(None))
+                .order_by(beat_at.desc())
+                .limit(1)
+            ).scalar()
             open_row = (
                 connection.execute(sa.select(beats).where(mine, beats.c.status.is_(None)).order_by(beats.c.slot))
                 .mappings()
                 .first()
             )
             ends = [end for (end,) in connection.execute(used) if end is not None]
-            running_since = connection.execute(
-                sa.select(sa.func.max(requests.c.created_at)).where(theirs, requests.c.status.in_(_OPEN))
-            ).scalar()
-            recent = connection.execute(sa.select(waits.c.wait_s).order_by(waits.c.created_at.desc()))
+            # By having no end, which few of a model's calls have and an index knows; the newest of them is sought here,
+            # because a MAX would lead SQLite to go through all calls by time.
+            running = connection.execute(
+                sa.select(requests.c.created_at).where(
+                    theirs, requests.c.completed_at.is_(None), requests.c.status.in_(_OPEN)
+                )
+            ).scalars()
+            running_since = max(running, default=None)
+            recent = connection.execute(sa.select(waits.c.wait_s).order_by(waits.c.at.desc()))
             return History(
                 slots=slots or 0,
                 open_beat=_open_beat(open_row) if open_row else None,
@@ -179,21 +188,14 @@ class SqlLedger:
 
     def known_beats(self, prediction_ids: Iterable[str]) -> frozenset[str]:
         """Those of the ids that are beats of ours."""
-        wanted, known = list(prediction_ids), set[str]()
         with self._read() as connection:
-            for start in range(0, len(wanted), _BATCH):
-                query = sa.select(beats.c.prediction_id).where(
-                    beats.c.prediction_id.in_(wanted[start : start + _BATCH])
-                )
-                known.update(connection.execute(query).scalars())
-        return frozenset(known)
+            return frozenset(known for (known,) in _among(connection, list(prediction_ids), beats.c.prediction_id))
 
     def beats(self, *, since: datetime | None = None, model: str | None = None) -> Iterator[Observation]:
         """Finished beats, oldest first."""
-        at = sa.func.coalesce(beats.c.created_at, beats.c.claimed_at)
-        query = sa.select(beats).where(beats.c.status.is_not(None)).order_by(at, beats.c.model, beats.c.slot)
+        query = sa.select(beats).where(beats.c.status.is_not(None)).order_by(beat_at, beats.c.model, beats.c.slot)
         if since is not None:
-            query = query.where(at >= sa.bindparam("since", since, type_=beats.c.claimed_at.type))
+            query = query.where(beat_at >= since)
         if model is not None:
             query = query.where(beats.c.model == model)
         with self._read() as connection:
@@ -205,19 +207,25 @@ class SqlLedger:
     def add_requests(self, calls: Iterable[Request]) -> int:
         """Record customers' calls, once each; a later reading completes an earlier one. Returns how many were new."""
         rows = [_request_row(call) for call in calls]
-        if not rows:
-            return 0
         insert = self._insert(requests)
-        changing = {name: insert.excluded[name] for name in rows[0] if name not in ("model", "prediction_id")}
-        upsert = insert.on_conflict_do_update(index_elements=["model", "prediction_id"], set_=changing)
         with self._write() as connection:
-            known = set[tuple[str, str]]()
-            for start in range(0, len(rows), _BATCH):
-                ids = [row["prediction_id"] for row in rows[start : start + _BATCH]]
-                query = sa.select(requests.c.model, requests.c.prediction_id).where(requests.c.prediction_id.in_(ids))
-                known.update((model, prediction_id) for model, prediction_id in connection.execute(query))
-            connection.execute(upsert, rows)
-        return len({(row["model"], row["prediction_id"]) for row in rows} - known)
+            ids = [row["prediction_id"] for row in rows]
+            # Asked here again, not by the caller alone: another process may have sent one of them meanwhile.
+            ours = _among(connection, ids, beats.c.prediction_id)
+            known = _among(connection, ids, requests.c.prediction_id, requests.c.model)
+            rows = [row for row in rows if (row["prediction_id"],) not in ours]
+            if rows:
+                keys = ("model", "prediction_id")
+                changing = {name: insert.excluded[name] for name in rows[0] if name not in keys}
+                # An older reading, written late by another process, does not undo the end of a call.
+                # (No IN here: it cannot be executed for many rows at once.)
+                is_news = sa.or_(
+                    *(requests.c.status == status for status in _OPEN),
+                    sa.and_(*(insert.excluded.status != status for status in _OPEN)),
+                )
+                upsert = insert.on_conflict_do_update(index_elements=keys, set_=changing, where=is_news)
+                connection.execute(upsert, rows)
+        return len({(row["prediction_id"], row["model"]) for row in rows} - known)
 
     def open_requests(self, since: datetime) -> tuple[Request, ...]:
         """Customers' calls created at or after `since` that were last seen unfinished."""
@@ -248,12 +256,13 @@ class SqlLedger:
         """Beats and calls of `model` that were waiting or running at some time from `start` to `end`."""
         found = []
         with self._read() as connection:
-            for table in (beats, requests):
+            for table, at in ((beats, beat_at), (requests, requests.c.created_at)):
                 query = sa.select(table).where(
                     table.c.model == model,
-                    table.c.created_at <= end,
+                    table.c.created_at.is_not(None),
+                    at <= end,
                     # An index range; nothing runs longer than the provider allows.
-                    table.c.created_at >= start - timedelta(hours=1),
+                    at >= start - timedelta(hours=1),
                     sa.or_(table.c.completed_at.is_(None), table.c.completed_at >= start),
                 )
                 found += [_use(row) for row in connection.execute(query).mappings()]
@@ -278,8 +287,7 @@ class SqlLedger:
 
     def count_tick(self, model: str, reason: Reason, at: datetime) -> None:
         """One more tick of `model` ended with `reason`."""
-        hour = at.replace(minute=0, second=0, microsecond=0)
-        insert = self._insert(ticks).values(model=model, hour=hour, reason=reason.value, count=1)
+        insert = self._insert(ticks).values(model=model, hour=_hour(at), reason=reason.value, count=1)
         upsert = insert.on_conflict_do_update(
             index_elements=["model", "hour", "reason"], set_={"count": ticks.c.count + 1}
         )
@@ -290,7 +298,7 @@ class SqlLedger:
         """How many ticks ended with which reason, by model, in the hours from `since` on."""
         query = (
             sa.select(ticks.c.model, ticks.c.reason, sa.func.sum(ticks.c.count))
-            .where(ticks.c.hour >= since.replace(minute=0, second=0, microsecond=0))
+            .where(ticks.c.hour >= _hour(since))
             .group_by(ticks.c.model, ticks.c.reason)
         )
         with self._read() as connection:
@@ -303,6 +311,21 @@ class SqlLedger:
 
 def _is(key: BeatKey) -> tuple[sa.ColumnElement[bool], ...]:
     return (beats.c.model == key.model, beats.c.instance == key.instance, beats.c.slot == key.slot)
+
+
+def _among(
+    connection: sa.Connection, ids: Sequence[str], by: sa.ColumnElement[Any], *others: sa.ColumnElement[Any]
+) -> set[tuple[Any, ...]]:
+    """`by` and `others` of the rows whose `by` is one of `ids`: asked in batches, a statement takes so many values."""
+    found = set[tuple[Any, ...]]()
+    for start in range(0, len(ids), _BATCH):
+        rows = connection.execute(sa.select(by, *others).where(by.in_(ids[start : start + _BATCH])))
+        found.update(tuple(row) for row in rows)
+    return found
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def _ran(table: sa.Table) -> sa.ColumnElement[bool]:

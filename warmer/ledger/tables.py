@@ -36,8 +36,8 @@ beats = sa.Table(
     "beats",
     metadata,
     sa.Column("model", sa.Text, primary_key=True),
-    sa.Column("instance", sa.Integer, primary_key=True),
-    sa.Column("slot", sa.Integer, primary_key=True),  # with the two above: what two processes cannot both claim
+    sa.Column("slot", sa.Integer, primary_key=True),
+    sa.Column("instance", sa.Integer, primary_key=True),  # with the two above: what two processes cannot both claim
     sa.Column("policy", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("claimed_at", Instant, nullable=False),  # our clock; all other stamps are the provider's
@@ -55,15 +55,22 @@ beats = sa.Table(
     sa.Column("cost_micros", sa.BigInteger),  # null: unknown, which is not 0
     sa.Column("price", sa.Text),
     sa.Column("billing", sa.Text),
-    sa.Index("beats_by_time", "model", "created_at"),
     sa.Index("beats_by_end", "model", "completed_at"),
 )
+
+beat_at = sa.func.coalesce(beats.c.created_at, beats.c.claimed_at)
+"""When a beat was: its creation, or its claim where it never reached the provider."""
+
+sa.Index("beats_by_time", beats.c.model, beat_at)
+sa.Index("beats_in_order", beat_at, beats.c.model, beats.c.slot)
+_is_open = beats.c.status.is_(None)
+sa.Index("beats_open", beats.c.model, beats.c.slot, sqlite_where=_is_open, postgresql_where=_is_open)
 
 requests = sa.Table(
     "requests",
     metadata,
-    sa.Column("model", sa.Text, primary_key=True),
     sa.Column("prediction_id", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),  # two entries of the file may be one model at the provider
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("started_at", Instant),
     sa.Column("completed_at", Instant),
@@ -74,6 +81,7 @@ requests = sa.Table(
     sa.Column("status", sa.Text, nullable=False),
     sa.Index("requests_by_time", "model", "created_at"),
     sa.Index("requests_by_end", "model", "completed_at"),
+    sa.Index("requests_in_order", "created_at", "model", "prediction_id"),
 )
 
 ticks = sa.Table(
