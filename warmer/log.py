@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import Any, TextIO
@@ -40,6 +41,10 @@ class Event(StrEnum):
 
 Now = Callable[[], datetime]
 
+_LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+# Without local variables: one of them may be the token, or a part of it that no mask knows.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
 
 def configure(
     *, stream: TextIO | None = None, json: bool | None = None, secrets: Iterable[str] = (), now: Now | None = None
@@ -54,7 +59,10 @@ def configure(
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=18)
+        # The default formatter prints local variables, and one of them may be the token.
+        else structlog.dev.ConsoleRenderer(
+            colors=out.isatty(), pad_event_to=18, exception_formatter=structlog.dev.plain_traceback
+        )
     )
     mask = _Mask(secrets)
     structlog.configure(
@@ -62,8 +70,7 @@ def configure(
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             _stamp(now or (lambda: datetime.now(UTC))),
-            structlog.processors.dict_tracebacks if as_json else structlog.processors.format_exc_info,
-            _plain,
+            _TRACEBACKS if as_json else structlog.processors.format_exc_info,
             mask.values,
             _order,
             renderer,
@@ -75,6 +82,7 @@ def configure(
     )
     # Libraries speak through the standard logging; what they say must not be lost, nor drown ours.
     logging.basicConfig(level=logging.WARNING, handlers=[_Bridge()], force=True)
+    logging.captureWarnings(True)
 
 
 def get() -> Any:
@@ -90,20 +98,34 @@ def _stamp(now: Now) -> structlog.typing.Processor:
     return stamp
 
 
-def _plain(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Values as JSON has them: money as decimal strings, instants as ISO 8601, durations as seconds."""
-    for key, value in event.items():
-        if isinstance(value, Enum):
-            event[key] = value.value
-        elif isinstance(value, Decimal):
-            event[key] = f"{value:f}"
-        elif isinstance(value, datetime):
-            event[key] = format_instant(value)
-        elif isinstance(value, timedelta):
-            event[key] = value.total_seconds()
-        elif isinstance(value, float):
-            event[key] = round(value, 6)
-    return event
+def _plain(value: Any, text: Callable[[str], str]) -> Any:
+    """`value` as JSON has it: money as decimal strings, instants as ISO 8601, durations as seconds, at any depth.
+
+    Every string passes through `text`, those made of keys and of foreign objects among them.
+    """
+    match value:
+        case Enum():
+            return _plain(value.value, text)
+        case None | bool() | int():
+            return value
+        case str():
+            return text(value)
+        case float():
+            return round(value, 6) if math.isfinite(value) else None  # JSON has no word for the others
+        case Decimal():
+            return f"{value:f}"
+        case datetime():
+            return format_instant(value)
+        case date():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case Mapping():
+            return {text(str(_plain(key, text))): _plain(item, text) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(item, text) for item in value]
+        case _:
+            return text(str(value))
 
 
 def _order(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
@@ -122,10 +144,8 @@ class _Mask:
         return self._masked(line) if isinstance(line, str) else line
 
     def values(self, _: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-        for key, value in event.items():
-            if isinstance(value, str):
-                event[key] = self._masked(value)
-        return event
+        # Before the line is made: in JSON, a secret with a quote or a backslash would no longer look like itself.
+        return {key: _plain(value, self._masked) for key, value in event.items()}
 
     def _masked(self, text: str) -> str:
         for secret in self._secrets:
@@ -137,6 +157,12 @@ class _Bridge(logging.Handler):
     """Hands warnings of libraries to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger().log(
-            record.levelno, Event.LIBRARY_WARNED.value, library=record.name, message=record.getMessage()
-        )
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError, KeyError):  # the library's arguments do not fit its text
+            message = str(record.msg)
+        facts: dict[str, Any] = {"library": record.name, "message": message}
+        if record.exc_info and record.exc_info[0] is not None:
+            facts["exc_info"] = record.exc_info
+        level = max((known for known in _LEVELS if known <= record.levelno), default=logging.DEBUG)
+        structlog.get_logger().log(level, Event.LIBRARY_WARNED.value, **facts)
