@@ -137,9 +137,9 @@ async def _watch(server: SandboxServer, spec: Spec, begin: datetime, lasting: ti
 
     with Live(console=report.console_on(sys.stdout), refresh_per_second=4, transient=True) as live:
         while True:
-            passed = server.now() - begin
+            passed = int((server.now() - begin).total_seconds() / 60)
             table = Table(
-                box=None, title=f"{spec.models[0].hours.lines[0]}   {passed} of {lasting}", title_justify="left"
+                box=None, title=f"{passed} of {lasting.total_seconds() / 60:.0f} minutes", title_justify="left"
             )
             for header in ("model", "calls", "found cold", "beats", "now"):
                 table.add_column(header, justify="left" if header == "model" else "right")

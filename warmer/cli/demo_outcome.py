@@ -169,7 +169,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.seen.model,
         str(row.seen.calls),
         report.share(row.seen.cold_share),
-        report.share(row.unwarmed.cold_share),
+        report.share(row.unwarmed.cold_share if row.unwarmed.calls else None),
         report.seconds(row.seen.waits.p95),
         report.seconds(_waits(row.unwarmed).p95),
         str(row.seen.beats),

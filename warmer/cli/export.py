@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from warmer.cli.options import ConfigOption, duration
+from warmer.cli.options import ConfigOption, JsonOption, duration
 from warmer.core.beat import Observation, Request
 
 
@@ -37,6 +37,7 @@ def export(
         typer.Option("--since", parser=duration, metavar="DURATION", help="How far to look back. Default: all."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Only this model, by its name in the file.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Print the ledger's facts, oldest first: one row a beat, or one a customer's call."""
     from warmer import report
@@ -47,4 +48,8 @@ def export(
     start = SystemClock().now() - since if since else None
     source, kind = (ledger.beats, Observation) if facts is Facts.BEATS else (ledger.requests, Request)
     columns = [field.name for field in dataclasses.fields(kind)]
+    if as_json:
+        rows = source(since=start, model=model)
+        report.write_json({"schema": 1, facts.value: list(rows)}, sys.stdout)
+        return
     report.write_rows(source(since=start, model=model), columns, sys.stdout, as_csv=form is Format.CSV)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -35,9 +35,11 @@ def inspect(
     if as_json:
         report.write_json(facts, sys.stdout)
         return
-    rows = [(key, _text(value)) for key, value in facts.items() if key != "versions"]
-    rows.append(("versions", f"{len(facts['versions'])} listed" if facts["versions"] else "-"))
-    report.write_table(("", model), rows, sys.stdout, left=2)
+    shown = facts | {
+        "versions": f"{len(facts['versions'])} listed" if facts["versions"] else None,
+        "schema": ", ".join(_takes(facts["schema"])) or None,
+    }
+    report.write_table(("", model), [(key, _text(value)) for key, value in shown.items()], sys.stdout, left=2)
 
 
 async def _facts(wanted: str, spec: Spec | None) -> dict[str, Any]:
@@ -67,6 +69,7 @@ async def _facts(wanted: str, spec: Spec | None) -> dict[str, Any]:
         "price": _price(found, contract.hardware),
         "version": contract.version,
         "versions": versions,
+        "schema": contract.input_schema,
         "typical_wait_s": _typical_wait_s(found.name, spec),
     }
 
@@ -91,6 +94,14 @@ def _typical_wait_s(name: str, spec: Spec) -> float | None:
     except WarmerError:
         return None  # what is asked is the model, not the ledger
     return round(baseline_s(waits), 3) if len(waits) >= BASELINE_FROM else None
+
+
+def _takes(schema: Mapping[str, Any] | None) -> Iterator[str]:
+    """The inputs of `schema`, each with its type; the required ones are marked."""
+    required = (schema or {}).get("required") or ()
+    for name, about in ((schema or {}).get("properties") or {}).items():
+        kind = about.get("type") if isinstance(about, Mapping) else None
+        yield f"{name}{'*' if name in required else ''} {kind or 'any'}"
 
 
 def _text(value: object) -> str:
