@@ -98,6 +98,8 @@ class SqlLedger:
     def sent(self, key: BeatKey, prediction: Prediction) -> None:
         """The provider accepted the beat."""
         with self._write() as connection:
+            # The account's list may have shown it as a stranger's before its id was known to be ours.
+            connection.execute(sa.delete(requests).where(requests.c.prediction_id == prediction.id))
             connection.execute(
                 sa.update(beats)
                 .where(*_is(key), beats.c.status.is_(None))
@@ -106,9 +108,11 @@ class SqlLedger:
 
     def finish(self, key: BeatKey, observation: Observation) -> bool:
         """Record how the beat ended. False where that was on record already."""
+        may_be_out = observation.status is Status.UNKNOWN
         facts = {
             "prediction_id": observation.prediction_id,
-            "created_at": observation.created_at if observation.prediction_id else None,
+            # None where it never reached the provider; where that is not known, it counts as a beat.
+            "created_at": observation.created_at if observation.prediction_id or may_be_out else None,
             "started_at": observation.started_at,
             "completed_at": observation.completed_at,
             "gap_s": observation.gap_s,
@@ -124,7 +128,6 @@ class SqlLedger:
         }
         with self._write() as connection:
             if observation.prediction_id:
-                # The account's list may have shown it as a stranger's before its id was known to be ours.
                 connection.execute(sa.delete(requests).where(requests.c.prediction_id == observation.prediction_id))
             result = connection.execute(sa.update(beats).where(*_is(key), beats.c.status.is_(None)).values(facts))
             return result.rowcount == 1
@@ -260,6 +263,7 @@ class SqlLedger:
                 query = sa.select(table).where(
                     table.c.model == model,
                     table.c.created_at.is_not(None),
+                    table.c.prediction_id.is_not(None),
                     at <= end,
                     # An index range; nothing runs longer than the provider allows.
                     at >= start - timedelta(hours=1),
