@@ -18,12 +18,14 @@ from warmer.core.price import Billing
 from warmer.core.schema_input import component, kind_of
 from warmer.core.spec import Target, TargetKind
 from warmer.errors import ModelRefused, ProviderError, Unavailable
+from warmer.ports import Clock
 from warmer.sandbox import predictions as sandbox
 from warmer.sandbox.inputs import InvalidInputError
 from warmer.sandbox.world import NotThereError, World
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+_SKEW_NOTED = timedelta(seconds=2)
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -128,15 +130,29 @@ class VirtualSchedule:
 class WorldProvider:
     """The `Provider` port straight on a sandbox world. `failing` is raised instead of the next creates, in turn."""
 
-    def __init__(self, world: World, now: Callable[[], datetime], *, caller: str = "warmer") -> None:
-        """`now` is the world's own clock: stamps are of it, whatever the warmer's clock says."""
-        self._world, self._now, self._caller = world, now, caller
+    def __init__(
+        self, world: World, now: Callable[[], datetime], *, caller: str = "warmer", clock: Clock | None = None
+    ) -> None:
+        """`now` is the world's own clock: stamps are of it, whatever the warmer's `clock` says.
+
+        Given that clock, `skew` is what it was at the last call, as a provider's replies would tell it.
+        """
+        self._world, self._caller, self._clock = world, caller, clock
+        self._world_now = now
         self.failing = list[ProviderError]()
         self.skew = timedelta(0)
         self.reads = self.lists = 0
 
+    def _now(self) -> datetime:
+        now = self._world_now()
+        if self._clock is not None:
+            skew = now - self._clock.now()
+            self.skew = skew if abs(skew) > _SKEW_NOTED else timedelta(0)
+        return now
+
     async def describe(self, target: Target) -> Contract:
         """From the world's catalogue."""
+        self._now()
         try:
             deployment = self._world.deployment(target.slug) if target.kind is TargetKind.DEPLOYMENT else None
             traits = self._world.model(deployment.model if deployment else target.slug)
@@ -203,6 +219,7 @@ class WorldProvider:
 
     async def verify(self) -> str:
         """The account's name."""
+        self._now()
         return self._world.account.username
 
     async def close(self) -> None:

@@ -26,7 +26,7 @@ class Account:
     @classmethod
     def over(cls, provider: Provider, desk: Desk, clock: Clock, models: Callable[[], Sequence[ModelSpec]]) -> Account:
         """Everything over `provider`. `models` gives the entries in force."""
-        standing = Standing()
+        standing = Standing(clock)
         contracts = Contracts(provider, clock)
         traffic = Traffic(provider, desk, clock, contracts, models)
         heartbeat = Heartbeat(provider, desk, clock, standing=standing, traffic=traffic, contracts=contracts)

@@ -6,8 +6,10 @@ import asyncio
 import signal
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 from warmer import __version__
+from warmer.core.beat import BeatKey
 from warmer.core.spec import Spec
 from warmer.engine.account import Account
 from warmer.engine.desk import Desk
@@ -23,7 +25,6 @@ from warmer.ports import Clock, Ledger, Provider, Schedule
 CUT = timedelta(seconds=1.8)
 """How long cancelling what is left may take. Together with DRAIN under 5 s."""
 _TRAFFIC_EVERY_S = 300.0
-_RECOVERY_EVERY_S = 60.0
 
 
 class Daemon:
@@ -49,6 +50,7 @@ class Daemon:
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._retired = list[Account]()
+        self._recovery = Recovery(self._desk, clock, self._out, self._fleet.poke)
 
     async def run(self, *, watch: bool = True, signals: bool = True) -> None:
         """Serve until `stop`; returns once nothing of ours is left running at the provider."""
@@ -65,17 +67,26 @@ class Daemon:
             self._listen()
         self._schedule.start()
         self._fleet.start(self._schedule)
-        chores = [asyncio.ensure_future(self._recover()), asyncio.ensure_future(self._read_traffic())]
+        chores = [
+            asyncio.ensure_future(
+                self._recovery.keep_on(lambda: self._fleet.account, lambda: self._fleet.spec, at_start=True)
+            ),
+            asyncio.ensure_future(self._read_traffic()),
+        ]
         if watch:
             chores.append(asyncio.ensure_future(self._watch(Watched(spec.path))))
         if (every := self._supervisor.watchdog_s) is not None:
             chores.append(asyncio.ensure_future(self._show_life(every)))
         get().info(Event.DAEMON_READY, models=len(spec.models))
         self._supervisor.ready(self._status())
+        asked = asyncio.ensure_future(self._stop.wait())
         try:
-            await self._stop.wait()
+            await asyncio.wait({asked, *chores}, return_when=asyncio.FIRST_COMPLETED)
+            ended = [chore for chore in chores if chore.done()]
         finally:
-            await self._leave(chores)
+            await self._leave([asked, *chores])
+        for chore in ended:
+            chore.result()  # raises: none ends but by a bug, and a daemon half alive is worse than one restarted
 
     def stop(self) -> None:
         """Leave politely."""
@@ -94,6 +105,7 @@ class Daemon:
             loop.add_signal_handler(number, self.stop)
 
     async def _watch(self, file: Watched) -> None:
+        self._follow_file(asked=False)  # it may have changed between its first reading and the first look at it
         while True:
             asked = False
             try:
@@ -147,18 +159,6 @@ class Daemon:
 
     # -- chores ------------------------------------------------------------------------------------------------------
 
-    async def _recover(self) -> None:
-        """Pick up what an earlier life, or a process that died, left open."""
-        recovery = Recovery(self._desk, self._clock, on_end=self._fleet.poke)
-        first = True
-        while True:
-            try:
-                await recovery.sweep(self._fleet.account.heartbeat, self._fleet.spec, at_start=first)
-            except LedgerError as exc:
-                get().error(Event.LEDGER_FAILED, error=str(exc))
-            first = False
-            await self._clock.sleep(_RECOVERY_EVERY_S / 2 if recovery.waiting else _RECOVERY_EVERY_S)
-
     async def _read_traffic(self) -> None:
         """Customers call outside the active hours too: the record must not have a hole there."""
         while True:
@@ -171,16 +171,16 @@ class Daemon:
 
     # -- leaving -----------------------------------------------------------------------------------------------------
 
-    async def _leave(self, chores: Sequence[asyncio.Future[None]]) -> None:
+    async def _leave(self, chores: Sequence[asyncio.Future[Any]]) -> None:
         self._supervisor.stopping()
         self._fleet.stop()
         self._schedule.stop()
         for chore in chores:
             chore.cancel()
         await asyncio.gather(*chores, return_exceptions=True)
-        finished = await self._fleet.drained(DRAIN)
-        if not finished:
-            finished = await self._cut()
+        finished = await self._drained(DRAIN) or await self._cut()
+        await self._recovery.abandon()
+        await self._fleet.abandon()
         for account in self._accounts():
             await account.provider.close()
         self._desk.close()
@@ -197,9 +197,20 @@ class Daemon:
                         cancelled |= await account.heartbeat.cancel_out(but=cancelled)
             except TimeoutError:
                 break
-            if await self._fleet.drained(timedelta(seconds=min(0.2, left))):
+            if await self._drained(timedelta(seconds=min(0.2, left))):
                 return True
         return False
+
+    async def _drained(self, within: timedelta) -> bool:
+        """Whether every beat that this process follows has ended `within` that time."""
+        tasks: set[asyncio.Task[Any]] = {*self._fleet.tasks, *self._recovery.following}
+        if not tasks:
+            return True
+        _, left = await asyncio.wait(tasks, timeout=within.total_seconds())
+        return not left
+
+    def _out(self) -> frozenset[BeatKey]:
+        return frozenset().union(*(account.heartbeat.out for account in self._accounts()))
 
     def _accounts(self) -> tuple[Account, ...]:
         """The one in force, and those before it: they may have beats out."""

@@ -25,6 +25,22 @@ _AFTER_BUG = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Appointment:
+    """When a model is to be ticked, by both clocks. It has come when either says so.
+
+    The wall clock may be set, forward or back, and the other one stands still while the machine sleeps. A tick that
+    comes early by it does no harm: it decides anew.
+    """
+
+    wall: datetime
+    monotonic: float
+
+    def left(self, clock: Clock) -> timedelta:
+        """Time until then, not above 0 once it has come."""
+        return min(self.wall - clock.now(), timedelta(seconds=self.monotonic - clock.monotonic()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What a new file changed, by model name."""
 
@@ -39,7 +55,7 @@ class Fleet:
     def __init__(self, spec: Spec, account: Account, clock: Clock, *, on_tick: Callable[[Tick], None] | None = None):
         self.spec, self.account = spec, account
         self._clock, self._on_tick = clock, on_tick
-        self._wanted: dict[str, datetime] = {}
+        self._wanted: dict[str, _Appointment] = {}
         self._running: dict[str, asyncio.Task[Tick]] = {}
         self._again: set[str] = set()
         self._stopping = False
@@ -61,8 +77,8 @@ class Fleet:
             return
         if name in self._running:
             self._again.add(name)  # however many come late, one tick follows
-        elif wanted > self._clock.now():
-            self._arm(name, wanted)
+        elif wanted.left(self._clock) > timedelta(0):
+            self._nap(name, wanted)
         else:
             heartbeat = self.account.heartbeat
             task = asyncio.get_running_loop().create_task(heartbeat.tick(model), name=f"tick {name}")
@@ -83,13 +99,19 @@ class Fleet:
             changed=tuple(name for name in new if name in old and new[name] != old[name]),
             removed=tuple(name for name in old if name not in new),
         )
+        # Those that only waited for the old account to be well again.
+        held = [
+            model.name for model in spec.models if account is not self.account and self.account.standing.hold(model)
+        ]
         self.spec, self.account = spec, account
         for name in changes.removed:
+            account.standing.forget(name)
             self._wanted.pop(name, None)
             if self._schedule is not None:
                 self._schedule.disarm(name)
         for name in (*changes.added, *changes.changed):
             account.standing.forget(name)
+        for name in dict.fromkeys((*changes.added, *changes.changed, *held)):
             self.poke(name)
         return changes
 
@@ -100,7 +122,8 @@ class Fleet:
 
     def next_at(self, name: str) -> datetime | None:
         """When `name` is to be decided next."""
-        return self._wanted.get(name)
+        wanted = self._wanted.get(name)
+        return wanted.wall if wanted is not None else None
 
     def stop(self) -> None:
         """No new ticks."""
@@ -108,10 +131,14 @@ class Fleet:
 
     async def drained(self, within: timedelta) -> bool:
         """Whether every tick under way has ended `within` that time."""
-        tasks = list(self._running.values())
-        if tasks:
-            await asyncio.wait(tasks, timeout=within.total_seconds())
+        if self._running:
+            await asyncio.wait(self.tasks, timeout=within.total_seconds())
         return not self._running
+
+    @property
+    def tasks(self) -> frozenset[asyncio.Task[Tick]]:
+        """The ticks under way."""
+        return frozenset(self._running.values())
 
     async def abandon(self) -> None:
         """Leave every tick under way where it is. Its beat stays open in the ledger, for a later life to finish."""
@@ -154,7 +181,10 @@ class Fleet:
         return _AFTER_BUG
 
     def _arm(self, name: str, at: datetime) -> None:
-        self._wanted[name] = at
+        left_s = (at - self._clock.now()).total_seconds()
+        wanted = self._wanted[name] = _Appointment(wall=at, monotonic=self._clock.monotonic() + left_s)
+        self._nap(name, wanted)
+
+    def _nap(self, name: str, wanted: _Appointment) -> None:
         if self._schedule is not None and not self._stopping:
-            nap = min(at - self._clock.now(), _LONGEST_NAP)
-            self._schedule.arm(name, nap.total_seconds())
+            self._schedule.arm(name, min(wanted.left(self._clock), _LONGEST_NAP).total_seconds())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import asyncio
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from warmer.core.beat import (
@@ -20,16 +21,19 @@ from warmer.core.observe import observe, unsent
 from warmer.core.policy import Rest, Warm, decide
 from warmer.core.spec import ModelSpec
 from warmer.core.state import ModelState, fold
+from warmer.core.verdict import WARM_AT_MOST_S
 from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
 from warmer.engine.standing import Standing
 from warmer.engine.traffic import Traffic
-from warmer.errors import Doubtful, ModelFailed, ModelRefused, ProviderError
+from warmer.errors import Doubtful, ModelFailed, ModelRefused, ProviderError, Unavailable
 from warmer.log import Event, get
 from warmer.ports import Clock, Ledger, Provider
 
 _POLLS_S = (0.0, 0.4, 0.8, 1.6, 3.0, 5.0)
 """Pauses before each look at a running prediction; the last one repeats. A warm beat ends within the first two."""
+_HURRIED_S = 0.2
+"""The pause once a beat was told to end: whoever waits for it is about to leave."""
 _OVERTIME = timedelta(seconds=10)
 """How long past its deadline a prediction is left to the host before we cancel it ourselves."""
 ORPHANED_AFTER = timedelta(seconds=30)
@@ -48,6 +52,15 @@ class Tick:
     error: ProviderError | None = None
 
 
+@dataclass(slots=True)
+class _Out:
+    """A beat that this process follows."""
+
+    since: float  # monotonic
+    prediction_id: str | None = None
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Heartbeat:
     """Ticks models. One instance serves every model of an account."""
 
@@ -63,7 +76,7 @@ class Heartbeat:
     ) -> None:
         self._provider, self._desk, self._clock = provider, desk, clock
         self._standing, self._traffic, self._contracts = standing, traffic, contracts
-        self._out: dict[BeatKey, str | None] = {}  # beats that this process has out, with their prediction
+        self._out: dict[BeatKey, _Out] = {}
 
     @property
     def out(self) -> frozenset[BeatKey]:
@@ -86,6 +99,8 @@ class Heartbeat:
             state = await self._state(spec)
             action = decide(self._clock.now(), state, spec)
         if isinstance(action, Warm) and request is not None:
+            # At once, before anything is waited for: models that were held together come due together.
+            self._standing.begin_trial()
             return await self._beat(spec, request, action.reason, slot=state.slots + 1)
         if isinstance(action, Warm):  # the failure to prepare left no hold: come back later all the same
             action = Rest(reason=Reason.BACKING_OFF, until=self._clock.now() + spec.interval)
@@ -102,17 +117,30 @@ class Heartbeat:
         """See a beat of an earlier life to its end. False where it is too young to be called abandoned."""
         if beat.key in self._out:
             return False
-        self._out[beat.key] = beat.prediction_id
+        age = abs(self._clock.now() - beat.claimed_at)
+        if beat.prediction_id is None and age < ORPHANED_AFTER:
+            return False
+        self._out[beat.key] = _Out(since=self._clock.monotonic(), prediction_id=beat.prediction_id)
         try:
-            prediction = None
             if beat.prediction_id is None:
-                if self._clock.now() - beat.claimed_at < ORPHANED_AFTER:
-                    return False
                 prediction = await self._find(beat)
-            else:
+                if prediction is None:
+                    await self._lost(beat, "never answered, and not in the account's list")
+                else:
+                    await self._follow(beat, prediction, spec)
+                return True
+            try:
                 prediction = await self._provider.read(beat.prediction_id)
-            if prediction is None:
-                await self._close(beat, unsent(beat, "never answered, and not in the account's list", certain=False))
+            except Unavailable as exc:
+                if age < beat.request.deadline + _OVERTIME:
+                    raise
+                # It is over, and nobody will tell us how: a model must not wait for that for ever.
+                created_at = beat.claimed_at + self._provider.skew
+                error = f"its end was never seen: {exc}"
+                prediction = Prediction(
+                    id=beat.prediction_id, status=Status.UNKNOWN, created_at=created_at, error=error
+                )
+                await self._record(beat, prediction, spec)
             else:
                 await self._follow(beat, prediction, spec)
         finally:
@@ -121,25 +149,33 @@ class Heartbeat:
 
     async def cancel_out(self, *, but: frozenset[str] | set[str] = frozenset()) -> set[str]:
         """Ask the provider to stop what this process has out, save those in `but`. Returns what was asked for."""
-        asked = {p for p in self._out.values() if p and p not in but}
-        for prediction_id in asked:
+
+        async def cancel(prediction_id: str, out: _Out) -> None:
             try:
                 await self._provider.cancel(prediction_id)
             except ProviderError as exc:
                 get().warning(Event.BEAT_FAILED, prediction_id=prediction_id, error=f"not cancelled: {exc}")
-        return asked
+            out.hurry.set()
+
+        asked = {
+            out.prediction_id: out for out in self._out.values() if out.prediction_id and out.prediction_id not in but
+        }
+        await asyncio.gather(*(cancel(name, out) for name, out in asked.items()))
+        return set(asked)
 
     # -- one tick ----------------------------------------------------------------------------------------------------
 
     async def _state(self, spec: ModelSpec) -> ModelState:
         now = self._clock.now()
         history = await self._desk.do(lambda ledger: ledger.history(spec.name))
-        if history.last_activity is not None and history.last_activity - self._provider.skew > now + _FUTURE:
+        stamps = [history.last_activity, history.last_beat_at, history.running_since]
+        newest = max((stamp for stamp in stamps if stamp is not None), default=None)
+        if newest is not None and newest - self._provider.skew > now + _FUTURE:
             try:
                 await self._provider.verify()  # any reply tells the provider's time
             except ProviderError as exc:
                 self._failed(spec, exc)
-        hold = self._standing.hold(spec, now)
+        hold = self._standing.hold(spec)
         return fold(history, now=now, skew=self._provider.skew, hold=hold)
 
     async def _prepare(self, spec: ModelSpec) -> BeatRequest:
@@ -164,11 +200,10 @@ class Heartbeat:
         beat = OpenBeat(
             key=key, claimed_at=claim.at, policy=claim.policy, reason=reason, request=request, prediction_id=None
         )
-        self._out[key] = None
+        self._out[key] = _Out(since=self._clock.monotonic())
         observation: Observation | None = None
         error: ProviderError | None = None
         try:
-            self._standing.begin_trial(claim.at)
             await self._desk.do(lambda ledger: ledger.count_tick(spec.name, reason, claim.at))
             observation = await self._send(beat, spec)
         except ProviderError as exc:
@@ -180,12 +215,15 @@ class Heartbeat:
     async def _send(self, beat: OpenBeat, spec: ModelSpec) -> Observation:
         """Create, and follow to the end. A ProviderError is raised once it has been recorded."""
         try:
-            prediction = await self._create(beat)
+            prediction = await self._provider.create(beat.request)
+        except Doubtful as exc:
+            prediction = await self._look_for(beat, spec, exc)
         except ProviderError as exc:
             self._failed(spec, exc)
             # What the provider refused, and what never reached it, cost nothing for certain.
-            await self._close(beat, unsent(beat, str(exc), certain=not isinstance(exc, Doubtful)))
+            await self._close(beat, unsent(beat, str(exc), certain=True))
             raise
+        self._standing.accepted(spec)
         get().info(
             Event.BEAT_SENT,
             model=spec.name,
@@ -196,18 +234,22 @@ class Heartbeat:
         )
         return await self._follow(beat, prediction, spec)
 
-    async def _create(self, beat: OpenBeat) -> Prediction:
+    async def _look_for(self, beat: OpenBeat, spec: ModelSpec, doubt: Doubtful) -> Prediction:
+        """The prediction whose reply was lost. It may be running: it is looked for, and never sent again.
+
+        Raises `doubt` where there is none. Where nobody can tell now, raises why: the beat then stays open, and the
+        next sweep looks again.
+        """
         try:
-            return await self._provider.create(beat.request)
-        except Doubtful as doubt:
-            # It may be running: look before calling it lost, and never send it again.
-            try:
-                found = await self._find(beat)
-            except ProviderError:
-                found = None
-            if found is None:
-                raise doubt
+            found = await self._find(beat)
+        except ProviderError as exc:
+            self._failed(spec, exc)
+            raise
+        if found is not None:
             return found
+        self._failed(spec, doubt)
+        await self._lost(beat, str(doubt))
+        raise doubt
 
     async def _find(self, beat: OpenBeat) -> Prediction | None:
         """The account's prediction that must be `beat`, whose reply was lost."""
@@ -218,14 +260,15 @@ class Heartbeat:
 
     async def _follow(self, beat: OpenBeat, prediction: Prediction, spec: ModelSpec | None) -> Observation:
         """Look until the prediction has ended, at its deadline at the latest, and record how."""
-        self._out[beat.key] = prediction.id
+        out = self._out[beat.key]
+        out.prediction_id = prediction.id
         await self._desk.do(lambda ledger: ledger.sent(beat.key, prediction))
         begun = self._clock.monotonic()
         patience = (beat.request.deadline + _OVERTIME).total_seconds()
         looks = 0
         trouble = ""
         while True:
-            await self._clock.sleep(_POLLS_S[min(looks, len(_POLLS_S) - 1)])
+            await self._pause(_POLLS_S[min(looks, len(_POLLS_S) - 1)], out.hurry)
             looks += 1
             try:
                 prediction = await self._provider.read(prediction.id)
@@ -237,6 +280,18 @@ class Heartbeat:
                 prediction = await self._give_up(prediction, trouble)
                 break
         return await self._record(beat, prediction, spec)
+
+    async def _pause(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Let time pass, less of it once there is a hurry."""
+        if hurry.is_set() or seconds <= 0:
+            await self._clock.sleep(min(seconds, _HURRIED_S))
+            return
+        nap, call = asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(hurry.wait())
+        try:
+            await asyncio.wait({nap, call}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            nap.cancel()
+            call.cancel()
 
     async def _give_up(self, prediction: Prediction, trouble: str) -> Prediction:
         try:
@@ -252,6 +307,13 @@ class Heartbeat:
     # -- what is kept and said ---------------------------------------------------------------------------------------
 
     async def _record(self, beat: OpenBeat, prediction: Prediction, spec: ModelSpec | None) -> Observation:
+        if spec is not None and spec.traffic and (prediction.wait_s or 0) > WARM_AT_MOST_S:
+            # A boot, or a queue: see who else was there, with a reading that began after the beat.
+            try:
+                await self._traffic.refresh(self._clock.monotonic() - self._out[beat.key].since)
+            except ProviderError as exc:
+                self._failed(spec, exc)
+
         def record(ledger: Ledger) -> tuple[Observation, bool]:
             model, created = beat.key.model, prediction.created_at
             observation = observe(
@@ -273,6 +335,11 @@ class Heartbeat:
             self._say(observation)
         return observation
 
+    async def _lost(self, beat: OpenBeat, error: str) -> None:
+        # It may have reached the provider, about when it was claimed; the next one keeps its distance from that.
+        seen = replace(unsent(beat, error, certain=False), created_at=beat.claimed_at + self._provider.skew)
+        await self._close(beat, seen)
+
     async def _close(self, beat: OpenBeat, observation: Observation) -> None:
         if await self._desk.do(lambda ledger: ledger.finish(beat.key, observation)):
             self._say(observation)
@@ -285,7 +352,7 @@ class Heartbeat:
     def _failed(self, spec: ModelSpec, error: ProviderError) -> None:
         if isinstance(error, ModelRefused):
             self._contracts.forget(spec.target)
-        self._standing.failed(spec, error, self._clock.now())
+        self._standing.failed(spec, error)
 
     def _say(self, seen: Observation) -> None:
         facts = {

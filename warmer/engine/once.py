@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from warmer.core.beat import Status
@@ -16,13 +16,19 @@ from warmer.engine.heartbeat import Tick
 from warmer.engine.recovery import Recovery
 from warmer.engine.schedule_local import LocalSchedule
 from warmer.errors import AccountRefused, CreditExhausted, ProviderError
-from warmer.ports import Clock, Ledger, Provider
+from warmer.ports import Clock, Ledger, Provider, Schedule
 
 DONE, SOME_FAILED, ACCOUNT_SAID_NO = 0, ProviderError.exit_code, AccountRefused.exit_code
 
 
 async def once(
-    spec: Spec, *, provider: Provider, ledger: Ledger, clock: Clock, lasting: timedelta | None = None
+    spec: Spec,
+    *,
+    provider: Provider,
+    ledger: Ledger,
+    clock: Clock,
+    lasting: timedelta | None = None,
+    schedule: Callable[[Callable[[str], None]], Schedule] = LocalSchedule,
 ) -> int:
     """Tick every model, once or for as long as `lasting`. Returns the exit code.
 
@@ -36,7 +42,7 @@ async def once(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     work = (
-        _short_daemon(spec, account, desk, clock, ticks, lasting)
+        _short_daemon(spec, account, desk, clock, ticks, lasting, schedule)
         if lasting
         else _pass(spec, account, desk, clock, ticks)
     )
@@ -58,32 +64,44 @@ async def _pass(spec: Spec, account: Account, desk: Desk, clock: Clock, ticks: l
     async def one(model: ModelSpec) -> None:
         ticks.append(await account.heartbeat.tick(model))
 
-    await Recovery(desk, clock).sweep(account.heartbeat, spec)
-    under_way = [asyncio.ensure_future(one(model)) for model in spec.models]
+    recovery = Recovery(desk, clock, lambda: account.heartbeat.out, lambda _: None)
+    under_way = list[asyncio.Future[None]]()
     try:
+        await recovery.sweep(account, spec)
+        await recovery.settled()
+        under_way += [asyncio.ensure_future(one(model)) for model in spec.models]
         await asyncio.gather(*under_way)
     finally:
+        await recovery.abandon()
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
 async def _short_daemon(
-    spec: Spec, account: Account, desk: Desk, clock: Clock, ticks: list[Tick], lasting: timedelta
+    spec: Spec,
+    account: Account,
+    desk: Desk,
+    clock: Clock,
+    ticks: list[Tick],
+    lasting: timedelta,
+    schedule: Callable[[Callable[[str], None]], Schedule],
 ) -> None:
     fleet = Fleet(spec, account, clock, on_tick=ticks.append)
-    schedule = LocalSchedule(fleet.due)
-    schedule.start()
-    recovery = asyncio.ensure_future(Recovery(desk, clock, on_end=fleet.poke).sweep(account.heartbeat, spec))
+    timers = schedule(fleet.due)
+    timers.start()
+    recovery = Recovery(desk, clock, lambda: account.heartbeat.out, fleet.poke)
+    sweeping = asyncio.ensure_future(recovery.keep_on(lambda: account, lambda: spec, at_start=False))
     try:
-        fleet.start(schedule)
+        fleet.start(timers)
         await clock.sleep(lasting.total_seconds())
         fleet.stop()
         await fleet.drained(DRAIN)
     finally:
-        schedule.stop()
-        recovery.cancel()
-        await asyncio.gather(recovery, return_exceptions=True)
+        timers.stop()
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
+        await recovery.abandon()
         await fleet.abandon()
 
 

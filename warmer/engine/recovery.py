@@ -5,39 +5,72 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from warmer.core.beat import OpenBeat
+from warmer.core.beat import BeatKey, OpenBeat
 from warmer.core.spec import Spec
+from warmer.engine.account import Account
 from warmer.engine.desk import Desk
-from warmer.engine.heartbeat import ORPHANED_AFTER, Heartbeat
+from warmer.engine.heartbeat import ORPHANED_AFTER
 from warmer.errors import LedgerError, ProviderError
 from warmer.log import Event, get
 from warmer.ports import Clock
+
+_EVERY_S = 60.0
+_SOON_S = 30.0
+"""Until the next look where a beat was too young to be called abandoned."""
 
 
 class Recovery:
     """Sweeps the ledger for open beats."""
 
-    def __init__(self, desk: Desk, clock: Clock, on_end: Callable[[str], None] = lambda _: None) -> None:
-        """`on_end` is called with the model of each beat that was finished here."""
-        self._desk, self._clock, self._on_end = desk, clock, on_end
-        self.waiting = False  # whether the last sweep left a beat that is too young to be called abandoned
+    def __init__(
+        self, desk: Desk, clock: Clock, out: Callable[[], frozenset[BeatKey]], on_end: Callable[[str], None]
+    ) -> None:
+        """`out` gives what this process has out itself; `on_end` is called with the model of each beat ended here."""
+        self._desk, self._clock, self._out, self._on_end = desk, clock, out, on_end
+        self.following = set[asyncio.Task[None]]()
 
-    async def sweep(self, heartbeat: Heartbeat, spec: Spec, *, at_start: bool = False) -> None:
-        """See every abandoned beat to its end.
+    async def sweep(self, account: Account, spec: Spec, *, at_start: bool = False) -> bool:
+        """Begin to follow every abandoned beat. Returns whether one was left alone for being too young.
 
         `at_start`: whatever has a prediction is ours to follow now. Later, a young one is some living process's.
         """
-        now = self._clock.now()
-        found = [
-            beat for beat in await self._desk.do(lambda ledger: ledger.open_beats()) if beat.key not in heartbeat.out
-        ]
-        due = [b for b in found if (at_start and b.prediction_id) or now - b.claimed_at >= ORPHANED_AFTER]
-        self.waiting = len(due) < len(found)
-        await asyncio.gather(*(self._finish(beat, heartbeat, spec) for beat in due))
+        open_beats = await self._desk.do(lambda ledger: ledger.open_beats())
+        now, out = self._clock.now(), self._out()
+        found = [beat for beat in open_beats if beat.key not in out]
+        # A claim from the future was made before the wall clock was set back: it is no younger for that.
+        due = [b for b in found if (at_start and b.prediction_id) or abs(now - b.claimed_at) >= ORPHANED_AFTER]
+        for beat in due:
+            task = asyncio.get_running_loop().create_task(self._finish(beat, account, spec))
+            self.following.add(task)
+            task.add_done_callback(self.following.discard)
+        return len(due) < len(found)
 
-    async def _finish(self, beat: OpenBeat, heartbeat: Heartbeat, spec: Spec) -> None:
+    async def keep_on(self, account: Callable[[], Account], spec: Callable[[], Spec], *, at_start: bool) -> None:
+        """Sweep now and again, until cancelled. A beat that takes long to end holds up no other."""
+        while True:
+            waiting = False
+            try:
+                waiting = await self.sweep(account(), spec(), at_start=at_start)
+                at_start = False
+            except LedgerError as exc:
+                get().error(Event.LEDGER_FAILED, error=str(exc))
+            await self._clock.sleep(_SOON_S if waiting else _EVERY_S)
+
+    async def settled(self) -> None:
+        """Return when every beat that is followed here has ended, or could not be picked up."""
+        if self.following:
+            await asyncio.wait(self.following)
+
+    async def abandon(self) -> None:
+        """Leave what is followed where it is: it stays open in the ledger."""
+        tasks = list(self.following)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _finish(self, beat: OpenBeat, account: Account, spec: Spec) -> None:
         try:
-            await heartbeat.resume(beat, spec.model(beat.key.model))
+            await account.heartbeat.resume(beat, spec.model(beat.key.model))
         except (ProviderError, LedgerError) as exc:
             # Still open: the next sweep tries again.
             get().warning(

@@ -5,94 +5,109 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from warmer.core.beat import Reason
 from warmer.core.spec import ModelSpec
 from warmer.core.standing import Scope, held_until, rule_for
 from warmer.core.state import Hold
 from warmer.errors import ModelRefused, ProviderError
 from warmer.log import Event, get
+from warmer.ports import Clock
 
-_TRIAL = timedelta(seconds=30)
-"""For how long one model alone may try, once an account's hold is over: the others wait for how it fares."""
+_TRIAL_S = 10.0
+"""For how long one model alone may try, once an account's hold is over: a create is answered well within."""
+_OVER_S = 0.001
+"""Less than this is left of a hold only by the rounding of a timer."""
 
 
 @dataclass(slots=True)
 class _Trouble:
-    hold: Hold
+    reason: Reason
+    ends_at: float  # by the monotonic clock: a hold lasts as long as it was meant to, whoever sets the wall clock
     failures: int
     said: bool = False
+    on_trial: bool = False
 
 
 class Standing:
     """Holds on the account and on models. A hold ends by itself: the next try decides whether it comes back, longer."""
 
-    def __init__(self, jitter: Callable[[], float] = random.random) -> None:
-        self._jitter = jitter
+    def __init__(self, clock: Clock, jitter: Callable[[], float] = random.random) -> None:
+        self._clock, self._jitter = clock, jitter
         self._account: _Trouble | None = None
         self._models: dict[str, _Trouble] = {}
 
-    def hold(self, spec: ModelSpec, now: datetime) -> Hold | None:
-        """What keeps `spec` from being warmed at `now`, or None."""
+    def hold(self, spec: ModelSpec) -> Hold | None:
+        """What keeps `spec` from being warmed now, or None."""
         for trouble in (self._account, self._models.get(spec.name)):
-            if trouble is not None and _holds(trouble, now):
-                return trouble.hold
+            if trouble is not None and (left_s := self._left_s(trouble)) > 0:
+                return Hold(reason=trouble.reason, until=self._clock.now() + timedelta(seconds=left_s))
         return None
 
-    def begin_trial(self, now: datetime) -> None:
-        """A beat goes out. After an account's hold it goes alone."""
+    def begin_trial(self) -> None:
+        """A beat goes out. After an account's hold it goes alone: the others wait for how it fares."""
         if self._account is not None:
-            self._account.hold = Hold(reason=self._account.hold.reason, until=now + _TRIAL)
+            self._account.ends_at, self._account.on_trial = self._clock.monotonic() + _TRIAL_S, True
 
-    def failed(self, spec: ModelSpec, error: ProviderError, now: datetime) -> Hold:
-        """Take note of `error`, and say so where it is news. Returns the hold that follows."""
-        rule = rule_for(error)
+    def failed(self, spec: ModelSpec, error: ProviderError) -> None:
+        """Take note of `error`, and say so where it is news."""
+        rule, now = rule_for(error), self._clock.now()
         known = self._account if rule.scope is Scope.ACCOUNT else self._models.get(spec.name)
-        same = known is not None and known.hold.reason is rule.reason
+        if known is not None and known.reason is not rule.reason:
+            known = None
         # Ticks that were under way together fail together: that is one failure, not one each.
-        again = known is not None and same and not _holds(known, now)
-        failures = known.failures + again if known is not None and same else 1
-        hold = Hold(reason=rule.reason, until=held_until(error, failures, now, self._jitter()))
-        trouble = _Trouble(hold=hold, failures=failures, said=known.said if known is not None and same else False)
+        is_next = known is None or known.on_trial or self._left_s(known) <= 0
+        failures = (known.failures if known is not None else 0) + is_next
+        pause = held_until(error, failures, now, self._jitter()) - now
+        trouble = _Trouble(
+            reason=rule.reason,
+            ends_at=self._clock.monotonic() + pause.total_seconds(),
+            failures=failures,
+            said=known is not None and known.said,
+        )
         if rule.scope is Scope.ACCOUNT:
             self._account = trouble
-            self._say_once(trouble, Event.ACCOUNT_PAUSED, reason=rule.reason, until=hold.until, error=str(error))
-        else:
-            self._models[spec.name] = trouble
-            if isinstance(error, ModelRefused):
-                self._say_once(
-                    trouble,
-                    Event.MODEL_DISABLED,
-                    model=spec.name,
-                    error=str(error),
-                    hint=error.hint,
-                    where=spec.where,
-                    retry_at=hold.until,
-                )
-        return hold
+            self._say_once(trouble, Event.ACCOUNT_PAUSED, reason=rule.reason, until=now + pause, error=str(error))
+            return
+        self._models[spec.name] = trouble
+        if isinstance(error, ModelRefused):
+            self._say_once(
+                trouble,
+                Event.MODEL_DISABLED,
+                model=spec.name,
+                error=str(error),
+                hint=error.hint,
+                where=spec.where,
+                retry_at=now + pause,
+            )
 
-    def succeeded(self, spec: ModelSpec) -> None:
-        """The provider accepted a beat of `spec`: its account is well."""
+    def accepted(self, spec: ModelSpec) -> None:
+        """The provider took a beat of `spec`, however that ends: the account is well, and so is the model's entry."""
         if self._account is not None:
             if self._account.said:
-                get().info(Event.ACCOUNT_RESUMED, was=self._account.hold.reason)
+                get().info(Event.ACCOUNT_RESUMED, was=self._account.reason)
             self._account = None
-        trouble = self._models.pop(spec.name, None)
-        if trouble is not None and trouble.said:
-            get().info(Event.MODEL_ENABLED, model=spec.name)
+        trouble = self._models.get(spec.name)
+        if trouble is not None and trouble.reason is Reason.MODEL_DISABLED:
+            del self._models[spec.name]
+            if trouble.said:
+                get().info(Event.MODEL_ENABLED, model=spec.name)
 
-    def forget(self, name: str | None = None) -> None:
-        """Start afresh with one model, or with the account: its entry or token was changed."""
-        if name is None:
-            self._account = None
-        else:
-            self._models.pop(name, None)
+    def succeeded(self, spec: ModelSpec) -> None:
+        """A beat of `spec` ended well: nothing speaks against the next."""
+        self.accepted(spec)
+        self._models.pop(spec.name, None)
+
+    def forget(self, name: str) -> None:
+        """Start afresh with one model: its entry was changed, or is gone."""
+        self._models.pop(name, None)
+
+    def _left_s(self, trouble: _Trouble) -> float:
+        left_s = trouble.ends_at - self._clock.monotonic()
+        return left_s if left_s > _OVER_S else 0.0
 
     def _say_once(self, trouble: _Trouble, event: Event, **facts: object) -> None:
         if not trouble.said:
             trouble.said = True
             get().warning(event, **facts)
-
-
-def _holds(trouble: _Trouble, now: datetime) -> bool:
-    return trouble.hold.until is not None and now < trouble.hold.until

@@ -12,7 +12,7 @@ from warmer.core.spec import ModelSpec
 from warmer.core.state import RUNNING_AT_MOST
 from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
-from warmer.errors import Unavailable
+from warmer.errors import ModelRefused, Unavailable
 from warmer.log import Event, get
 from warmer.ports import Clock, Ledger, Provider
 
@@ -54,7 +54,7 @@ class Traffic:
                 return
             try:
                 await self._read()
-            except Unavailable as exc:
+            except (Unavailable, ModelRefused) as exc:  # no model was asked for: it is the list that is refused
                 if not self._blind:
                     get().warning(Event.TRAFFIC_FAILED, error=str(exc))
                 self._blind = True
@@ -64,9 +64,13 @@ class Traffic:
 
     async def _read(self) -> None:
         horizon = self._clock.now() + self._provider.skew - _LOOK_BACK
-        newest = self._newest or await self._desk.do(lambda ledger: ledger.newest_request_at()) or horizon
-        unfinished = await self._desk.do(lambda ledger: ledger.open_requests(newest - RUNNING_AT_MOST))
-        since = min([max(newest - _OVERLAP, horizon), *(call.created_at for call in unfinished)])
+        start = self._newest
+        if start is None:
+            known = await self._desk.do(lambda ledger: ledger.newest_request_at())
+            start = max(horizon, known) if known is not None else horizon
+        oldest = start - RUNNING_AT_MOST
+        unfinished = await self._desk.do(lambda ledger: ledger.open_requests(oldest))
+        since = min([start - _OVERLAP, *(call.created_at for call in unfinished)])
         listed = await self._provider.recent(since)
         ours = await self._desk.do(lambda ledger: ledger.known_beats(p.id for p in listed))
         strangers = sorted((p for p in listed if p.id not in ours), key=lambda p: p.created_at)
@@ -77,7 +81,7 @@ class Traffic:
                 if calls:
                     await self._record(spec, calls)
         if listed:
-            self._newest = max(newest, *(p.created_at for p in listed))
+            self._newest = max(start, *(p.created_at for p in listed))
 
     async def _record(self, spec: ModelSpec, calls: Sequence[Prediction]) -> None:
         await self._desk.do(lambda ledger: ledger.add_requests(_facts(ledger, spec.name, calls)))

@@ -12,7 +12,9 @@ from warmer.core.state import ModelState
 
 def aware(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
     """Warm when `spec.interval` has passed since the last activity of any kind."""
-    if state.last_activity is None:
+    # A beat counts from its creation, whatever became of it: one whose end was never told must not be followed at once.
+    known = [moment for moment in (state.last_activity, state.last_beat_at) if moment is not None]
+    if not known:
         return Warm(reason=Reason.FIRST_SIGHT)
-    due = state.last_activity + spec.interval
+    due = max(known) + spec.interval
     return Warm(reason=Reason.IDLE) if now >= due else Rest(reason=Reason.RECENT_ACTIVITY, until=due)
