@@ -132,6 +132,17 @@ def test_a_beat_that_never_reached_the_provider_is_dated_by_its_claim(ledger: Le
     assert ledger.history(facts.model).last_beat_at is None
 
 
+def test_a_beat_that_may_have_reached_the_provider_counts_as_one_and_as_no_use(ledger: Ledger, facts: Any) -> None:
+    ledger.claim(facts.claim(at=5))
+    lost = facts.observation(None, created=5, started=None, completed=None, status=Status.UNKNOWN, cost_usd=None)
+    ledger.finish(facts.key(), lost)
+
+    assert list(ledger.beats()) == [lost]
+    assert ledger.history(facts.model).last_beat_at == facts.at(5)
+    assert ledger.history(facts.model).last_activity is None
+    assert ledger.uses(facts.model, facts.at(5), facts.at(9)) == ()
+
+
 # -- money and time ----------------------------------------------------------------------------------------------------
 
 
@@ -349,6 +360,15 @@ def test_a_beat_taken_for_a_strangers_call_is_taken_back(ledger: Ledger, facts: 
     ledger.finish(facts.key(), facts.observation("beat-1"))
 
     assert ids(ledger.requests()) == ["call-1"]
+
+
+def test_a_beat_taken_for_a_strangers_call_is_taken_back_as_soon_as_it_is_named(ledger: Ledger, facts: Any) -> None:
+    ledger.claim(facts.claim())
+    ledger.add_requests([facts.call("beat-1", completed=None), facts.call("call-1", completed=None)])
+    ledger.sent(facts.key(), facts.prediction("beat-1"))
+
+    assert ids(ledger.requests()) == ["call-1"]
+    assert ids(ledger.uses(facts.model, facts.at(1), facts.at(1))) == ["call-1", "beat-1"]
 
 
 def test_a_beat_of_ours_is_not_recorded_as_a_call(ledger: Ledger, facts: Any) -> None:

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from warmer.core.beat import BeatKey, BeatRequest, OpenBeat, Prediction, Reason, Status, Use, Verdict
+from warmer.core.hours import ActiveHours
+from warmer.core.observe import concerns, observe, request_of, unsent
+from warmer.core.price import Billing, Price
+from warmer.core.spec import ModelSpec, Target, TargetKind
+
+CLAIMED = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+CREATED = CLAIMED + timedelta(seconds=0.25)
+T4 = Price(per_second=Decimal("0.000225"), source="gpu-t4@2026-11-18")
+MODEL = Target(kind=TargetKind.MODEL, owner="meta", name="llama")
+DEPLOYMENT = Target(kind=TargetKind.DEPLOYMENT, owner="acme", name="llama")
+BEAT = OpenBeat(
+    key=BeatKey(model="llama", slot=7),
+    claimed_at=CLAIMED,
+    policy="aware",
+    reason=Reason.IDLE,
+    request=BeatRequest(
+        target=MODEL, version="f00", billing=Billing.PUBLIC, input={"prompt": "hi"}, deadline=timedelta(minutes=10)
+    ),
+    prediction_id="p",
+)
+DONE = Prediction(
+    id="p",
+    status=Status.SUCCEEDED,
+    created_at=CREATED,
+    started_at=CREATED + timedelta(seconds=0.1),
+    completed_at=CREATED + timedelta(seconds=0.9),
+    predict_s=0.5,
+    model="meta/llama",
+    version="f00",
+)
+
+
+def seen(prediction: Prediction = DONE, beat: OpenBeat = BEAT, **known: Any) -> Any:
+    facts: dict[str, Any] = {"price": T4, "others": (), "last_activity": None, "warm_waits": ()}
+    return observe(beat, prediction, **(facts | known))
+
+
+def billed_as(billing: Billing) -> OpenBeat:
+    return replace(BEAT, request=replace(BEAT.request, billing=billing))
+
+
+def test_a_finished_beat_is_recorded_as_the_facts_of_it() -> None:
+    observation = seen(last_activity=CREATED - timedelta(seconds=61.5))
+
+    assert (observation.model, observation.prediction_id) == ("llama", "p")
+    assert (observation.policy, observation.reason) == ("aware", Reason.IDLE)
+    assert (observation.created_at, observation.started_at) == (CREATED, DONE.started_at)
+    assert (observation.gap_s, observation.wait_s, observation.run_s) == (61.5, 0.1, 0.5)
+    assert (observation.verdict, observation.status, observation.error) == (Verdict.WARM, Status.SUCCEEDED, None)
+    assert (observation.cost_usd, observation.billing) == (Decimal("0.000112"), Billing.PUBLIC)
+    assert observation.price == "0.000225/s gpu-t4@2026-11-18"
+
+
+def test_a_gap_is_unknown_where_no_earlier_activity_is_and_never_negative() -> None:
+    assert seen().gap_s is None
+    assert seen(last_activity=CREATED).gap_s == 0
+    assert seen(last_activity=CREATED + timedelta(seconds=5)).gap_s == 0
+
+
+@pytest.mark.parametrize(
+    ("billing", "changes", "price", "cost"),
+    [
+        (Billing.PUBLIC, {}, T4, "0.000112"),
+        (Billing.PUBLIC, {}, None, None),
+        (Billing.PUBLIC, {"predict_s": None}, T4, "0.000180"),  # completed - started
+        (Billing.PUBLIC, {"predict_s": None, "started_at": None}, T4, None),
+        (Billing.PUBLIC, {"status": Status.FAILED}, T4, "0"),
+        (Billing.PUBLIC, {"status": Status.FAILED}, None, "0"),
+        (Billing.PUBLIC, {"status": Status.ABORTED, "started_at": None, "predict_s": None}, T4, "0"),
+        (Billing.PUBLIC, {"status": Status.CANCELED, "started_at": None, "predict_s": None}, T4, "0"),
+        (Billing.PUBLIC, {"status": Status.CANCELED}, T4, "0.000112"),
+        (Billing.PUBLIC, {"status": Status.UNKNOWN}, T4, "0.000112"),
+        (Billing.PUBLIC, {"status": Status.UNKNOWN, "predict_s": None, "completed_at": None}, T4, None),
+        (Billing.FAST_BOOT, {}, T4, "0.000112"),
+        (Billing.PRIVATE, {}, T4, None),
+        (Billing.PRIVATE, {"status": Status.FAILED}, T4, None),
+        (Billing.DEPLOYMENT, {}, T4, None),
+        (Billing.OFFICIAL, {}, T4, None),
+    ],
+)
+def test_a_cost_is_worked_out_by_class_and_status_or_unknown(
+    billing: Billing, changes: dict[str, Any], price: Price | None, cost: str | None
+) -> None:
+    observation = seen(replace(DONE, **changes), billed_as(billing), price=price)
+
+    assert observation.cost_usd == (None if cost is None else Decimal(cost))
+    assert observation.billing is billing
+
+
+def test_the_price_is_kept_only_where_it_was_used() -> None:
+    assert seen(price=None).price is None
+    assert seen(beat=billed_as(Billing.PRIVATE)).price is None
+
+
+def test_a_verdict_is_judged_in_company_and_against_what_is_typical() -> None:
+    slow = replace(DONE, started_at=CREATED + timedelta(seconds=6), completed_at=CREATED + timedelta(seconds=7))
+    running = Use.of(
+        replace(DONE, id="other", created_at=CREATED - timedelta(seconds=9), started_at=CREATED - timedelta(seconds=8))
+    )
+
+    assert seen(slow).verdict is Verdict.COLD
+    assert seen(slow, others=[running]).verdict is Verdict.UNSURE
+    assert seen(slow, warm_waits=(2.0, 2.0, 2.0)).verdict is Verdict.WARM
+
+
+def test_a_beat_is_not_the_company_of_itself() -> None:
+    booting = replace(DONE, started_at=CREATED + timedelta(seconds=60), completed_at=CREATED + timedelta(seconds=61))
+
+    assert seen(booting, others=[Use.of(replace(booting, started_at=None, completed_at=None))]).verdict is Verdict.COLD
+
+
+def test_a_beat_that_certainly_never_left_cost_nothing() -> None:
+    observation = unsent(BEAT, "no route", certain=True)
+
+    assert (observation.cost_usd, observation.status, observation.error) == (0, Status.FAILED, "no route")
+    assert observation.prediction_id is None
+    assert observation.created_at == CLAIMED
+    assert (observation.gap_s, observation.wait_s, observation.run_s) == (None, None, None)
+    assert observation.verdict is Verdict.UNSURE
+
+
+def test_a_beat_that_may_have_left_costs_nobody_knows_what() -> None:
+    observation = unsent(BEAT, "no answer", certain=False)
+
+    assert (observation.cost_usd, observation.status) == (None, Status.UNKNOWN)
+
+
+def test_a_customers_call_is_recorded_as_the_facts_of_it() -> None:
+    call = request_of(DONE, "llama", others=(), last_activity=CREATED - timedelta(seconds=2), warm_waits=())
+
+    assert (call.model, call.prediction_id, call.created_at) == ("llama", "p", CREATED)
+    assert (call.gap_s, call.wait_s, call.run_s) == (2.0, 0.1, 0.5)
+    assert (call.verdict, call.status) == (Verdict.WARM, Status.SUCCEEDED)
+
+
+def test_a_customers_call_that_waits_is_unsure_until_it_has_started() -> None:
+    waiting = replace(DONE, status=Status.STARTING, started_at=None, completed_at=None, predict_s=None)
+    started = replace(waiting, status=Status.PROCESSING, started_at=CREATED + timedelta(seconds=30))
+
+    def verdict(prediction: Prediction) -> Verdict:
+        return request_of(prediction, "llama", others=(), last_activity=None, warm_waits=()).verdict
+
+    assert verdict(waiting) is Verdict.UNSURE
+    assert verdict(started) is Verdict.COLD
+
+
+@pytest.mark.parametrize(
+    ("target", "version", "shown", "concerned"),
+    [
+        (MODEL, "f00", {}, True),
+        (MODEL, "f00", {"version": None}, True),
+        (MODEL, None, {"version": None}, True),
+        (MODEL, None, {"version": "bar"}, True),
+        (MODEL, "f00", {"version": "bar"}, False),
+        (MODEL, "f00", {"model": "meta/other"}, False),
+        (MODEL, "f00", {"model": None}, False),
+        (MODEL, "f00", {"deployment": "acme/llama"}, False),
+        (DEPLOYMENT, None, {}, False),
+        (DEPLOYMENT, None, {"deployment": "acme/llama"}, True),
+        (DEPLOYMENT, None, {"deployment": "acme/llama", "version": "bar"}, True),
+        (DEPLOYMENT, None, {"deployment": "acme/other"}, False),
+        (DEPLOYMENT, None, {"deployment": None, "model": "acme/llama"}, False),
+    ],
+)
+def test_a_call_concerns_a_model_when_it_ran_in_the_instances_that_its_beats_keep_warm(
+    target: Target, version: str | None, shown: dict[str, Any], concerned: bool
+) -> None:
+    spec = ModelSpec(name="llama", target=target, hours=ActiveHours.always_open())
+
+    assert concerns(replace(DONE, **shown), spec, version) is concerned

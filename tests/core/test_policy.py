@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warmer.core.beat import BeatKey, BeatRequest, OpenBeat, Reason
+from warmer.core.hours import ActiveHours
+from warmer.core.policy import Rest, Warm, decide
+from warmer.core.price import Billing
+from warmer.core.spec import AUTO_INTERVAL, ModelSpec, PolicyName, Target, TargetKind
+from warmer.core.state import RUNNING_AT_MOST, History, Hold, ModelState, fold
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOON = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)  # a Friday, in Berlin
+NIGHT = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
+OPENS = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)  # Monday, 08:00 in Berlin
+SECOND = timedelta(seconds=1)
+EVERY = timedelta(seconds=30)
+TARGET = Target(kind=TargetKind.MODEL, owner="meta", name="llama")
+
+
+@cache
+def spec(
+    policy: PolicyName = PolicyName.AWARE,
+    line: str = "Mo-Fr 08:00-20:00",
+    every: timedelta | None = EVERY,
+) -> ModelSpec:
+    hours = ActiveHours(lines=(line,), zone=BERLIN)
+    return ModelSpec(name="llama", target=TARGET, hours=hours, policy=policy, every=every)
+
+
+BOTH = pytest.mark.parametrize("policy", list(PolicyName))
+HOLD = Hold(reason=Reason.THROTTLED, until=NOON + 5 * SECOND)
+# Everything speaks against a beat at once; one thing less each time.
+STATES = {
+    "all": ModelState(hold=HOLD, in_flight_since=NOON - SECOND, last_beat_at=NOON, last_activity=NOON),
+    "in flight and recent": ModelState(in_flight_since=NOON - SECOND, last_beat_at=NOON, last_activity=NOON),
+    "recent": ModelState(last_beat_at=NOON, last_activity=NOON),
+    "long ago": ModelState(last_beat_at=NOON - EVERY, last_activity=NOON - EVERY),
+    "nothing known": ModelState(),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES.keys())
+def test_outside_the_hours_nothing_else_counts(policy: PolicyName, state: ModelState) -> None:
+    assert decide(NIGHT, state, spec(policy)) == Rest(reason=Reason.CLOSED, until=OPENS)
+
+
+@BOTH
+def test_a_hold_goes_before_the_beat_that_is_out_and_the_policy(policy: PolicyName) -> None:
+    assert decide(NOON, STATES["all"], spec(policy)) == Rest(reason=Reason.THROTTLED, until=HOLD.until)
+
+
+@BOTH
+def test_a_hold_without_an_end_waits_for_a_change_from_outside(policy: PolicyName) -> None:
+    held = ModelState(hold=Hold(reason=Reason.MODEL_DISABLED, until=None))
+
+    assert decide(NOON, held, spec(policy)) == Rest(reason=Reason.MODEL_DISABLED, until=None)
+
+
+@BOTH
+def test_a_beat_that_is_out_goes_before_the_policy(policy: PolicyName) -> None:
+    for state in (STATES["in flight and recent"], ModelState(in_flight_since=NOON - timedelta(hours=1))):
+        assert decide(NOON, state, spec(policy)) == Rest(reason=Reason.IN_FLIGHT, until=NOON + EVERY)
+
+
+@pytest.mark.parametrize(
+    ("policy", "state", "expected"),
+    [
+        (PolicyName.FIXED, STATES["recent"], Rest(reason=Reason.NOT_DUE, until=NOON + EVERY)),
+        (PolicyName.FIXED, STATES["long ago"], Warm(reason=Reason.INTERVAL_OVER)),
+        (PolicyName.FIXED, STATES["nothing known"], Warm(reason=Reason.FIRST_SIGHT)),
+        (PolicyName.AWARE, STATES["recent"], Rest(reason=Reason.RECENT_ACTIVITY, until=NOON + EVERY)),
+        (PolicyName.AWARE, STATES["long ago"], Warm(reason=Reason.IDLE)),
+        (PolicyName.AWARE, STATES["nothing known"], Warm(reason=Reason.FIRST_SIGHT)),
+        # a customer called, warmer did not
+        (PolicyName.FIXED, ModelState(last_activity=NOON), Warm(reason=Reason.FIRST_SIGHT)),
+        (
+            PolicyName.FIXED,
+            ModelState(last_beat_at=NOON - EVERY, last_activity=NOON),
+            Warm(reason=Reason.INTERVAL_OVER),
+        ),
+        (PolicyName.AWARE, ModelState(last_activity=NOON), Rest(reason=Reason.RECENT_ACTIVITY, until=NOON + EVERY)),
+        # a beat was sent, and used nothing or nobody knows what: it is not followed at once
+        (PolicyName.AWARE, ModelState(last_beat_at=NOON), Rest(reason=Reason.RECENT_ACTIVITY, until=NOON + EVERY)),
+        (PolicyName.AWARE, ModelState(last_beat_at=NOON - EVERY), Warm(reason=Reason.IDLE)),
+        (
+            PolicyName.AWARE,
+            ModelState(last_beat_at=NOON, last_activity=NOON - EVERY),
+            Rest(reason=Reason.RECENT_ACTIVITY, until=NOON + EVERY),
+        ),
+    ],
+)
+def test_a_policy_decides_by_what_it_looks_at(policy: PolicyName, state: ModelState, expected: Warm | Rest) -> None:
+    assert decide(NOON, state, spec(policy)) == expected
+
+
+@BOTH
+def test_the_interval_is_over_on_the_microsecond(policy: PolicyName) -> None:
+    state = STATES["recent"]
+
+    assert isinstance(decide(NOON + EVERY - timedelta(microseconds=1), state, spec(policy)), Rest)
+    assert isinstance(decide(NOON + EVERY, state, spec(policy)), Warm)
+
+
+@BOTH
+def test_auto_means_the_default_interval(policy: PolicyName) -> None:
+    action = decide(NOON, STATES["recent"], spec(policy, every=None))
+
+    assert isinstance(action, Rest)
+    assert action.until == NOON + AUTO_INTERVAL
+
+
+@BOTH
+def test_hours_that_do_not_open_again_are_waited_for_in_vain(policy: PolicyName) -> None:
+    past = spec(policy, line="2026 Jan 01-31 08:00-20:00")
+
+    assert decide(NOON, ModelState(), past) == Rest(reason=Reason.CLOSED, until=None)
+
+
+# -- for any state -----------------------------------------------------------------------------------------------------
+
+LINES = ("24/7", "Mo-Fr 08:00-20:00", "Sa 22:00-02:00", "Mo-Su 12:00-12:05")
+NOWS = st.datetimes(datetime(2026, 3, 1), datetime(2026, 12, 1), timezones=st.just(UTC))  # noqa: DTZ001 - made aware
+SPECS = st.builds(
+    spec,
+    st.sampled_from(PolicyName),
+    st.sampled_from(LINES),
+    st.none() | st.sampled_from([SECOND, EVERY, 400 * SECOND]),
+)
+AGO = st.none() | st.timedeltas(timedelta(0), timedelta(minutes=20))
+AHEAD = st.none() | st.timedeltas(timedelta(microseconds=1), timedelta(hours=6))
+HOLD_REASONS = st.sampled_from([Reason.THROTTLED, Reason.MODEL_DISABLED, Reason.ACCOUNT_REFUSED, Reason.BACKING_OFF])
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> tuple[datetime, ModelState, ModelSpec]:
+    """A moment, a state that `fold` may give at that moment under a standing hold, and an entry."""
+    now = draw(NOWS)
+
+    def before(ago: timedelta | None) -> datetime | None:
+        return None if ago is None else now - ago
+
+    hold = None
+    if draw(st.booleans()):
+        until = draw(AHEAD)
+        hold = Hold(reason=draw(HOLD_REASONS), until=None if until is None else now + until)
+    state = ModelState(
+        in_flight_since=before(draw(AGO)) if draw(st.booleans()) else None,
+        last_beat_at=before(draw(AGO)),
+        last_activity=before(draw(AGO)),
+        hold=hold,
+    )
+    return now, state, draw(SPECS)
+
+
+@given(situations())
+def test_a_rest_always_ends_later_than_now(situation: tuple[datetime, ModelState, ModelSpec]) -> None:
+    now, state, entry = situation
+    action = decide(now, state, entry)
+
+    if isinstance(action, Rest):
+        assert not action.reason.sends
+        assert action.until is None or action.until > now
+    else:
+        assert action.reason.sends
+
+
+@given(situations())
+def test_a_beat_goes_out_only_in_hours_without_a_hold_and_with_nothing_in_flight(
+    situation: tuple[datetime, ModelState, ModelSpec],
+) -> None:
+    now, state, entry = situation
+    if isinstance(decide(now, state, entry), Warm):
+        assert entry.hours.contains(now)
+        assert state.hold is None
+        assert state.in_flight_since is None
+
+
+@given(situations(), st.timedeltas(timedelta(0), timedelta(minutes=30)))
+def test_what_is_due_stays_due_while_the_window_lasts(
+    situation: tuple[datetime, ModelState, ModelSpec], later: timedelta
+) -> None:
+    now, state, entry = situation
+    closes = entry.hours.next_close(now)
+    if isinstance(decide(now, state, entry), Warm) and (closes is None or now + later < closes):
+        assert decide(now + later, state, entry) == decide(now, state, entry)
+
+
+@given(situations())
+def test_at_the_end_of_a_rest_for_the_policys_sake_a_beat_is_due_or_the_hours_are_over(
+    situation: tuple[datetime, ModelState, ModelSpec],
+) -> None:
+    now, state, entry = situation
+    action = decide(now, state, entry)
+    if isinstance(action, Rest) and action.reason in (Reason.NOT_DUE, Reason.RECENT_ACTIVITY):
+        assert action.until is not None
+        then = decide(action.until, state, entry)
+        assert isinstance(then, Warm) or then.reason is Reason.CLOSED
+
+
+# -- the state it is decided by ----------------------------------------------------------------------------------------
+
+
+def test_a_state_is_on_our_own_clock_and_never_in_the_future() -> None:
+    history = History(slots=3, last_beat_at=NOON - EVERY, last_activity=NOON)
+
+    ahead = fold(history, now=NOON, skew=timedelta(minutes=5))
+    assert (ahead.last_beat_at, ahead.last_activity) == (
+        NOON - EVERY - timedelta(minutes=5),
+        NOON - timedelta(minutes=5),
+    )
+    behind = fold(history, now=NOON, skew=timedelta(minutes=-5))
+    assert (behind.last_beat_at, behind.last_activity) == (NOON, NOON)
+    assert behind.slots == 3
+
+
+def test_a_call_that_runs_is_activity_at_this_very_moment() -> None:
+    running = History(running_since=NOON - timedelta(minutes=10), last_activity=NOON - timedelta(hours=1))
+
+    assert fold(running, now=NOON, skew=timedelta(0)).last_activity == NOON
+
+
+def test_a_call_that_was_never_seen_to_end_is_over_after_the_longest_run() -> None:
+    stuck = History(running_since=NOON - RUNNING_AT_MOST, last_activity=NOON - timedelta(hours=1))
+
+    assert fold(stuck, now=NOON, skew=timedelta(0)).last_activity == NOON - timedelta(hours=1)
+    younger = replace(stuck, running_since=NOON - RUNNING_AT_MOST + SECOND)
+    assert fold(younger, now=NOON, skew=timedelta(0)).last_activity == NOON
+
+
+def test_a_beat_that_is_out_was_claimed_by_our_own_clock() -> None:
+    beat = OpenBeat(
+        key=BeatKey(model="llama", slot=1),
+        claimed_at=NOON - SECOND,
+        policy="aware",
+        reason=Reason.IDLE,
+        request=BeatRequest(target=TARGET, version=None, billing=Billing.PUBLIC, input={}, deadline=EVERY),
+        prediction_id=None,
+    )
+
+    state = fold(History(open_beat=beat), now=NOON, skew=timedelta(minutes=5), hold=HOLD)
+    assert state.in_flight_since == NOON - SECOND
+    assert state.hold == HOLD
