@@ -91,6 +91,11 @@ class SandboxServer:
         """The faults in force, for tests in the same process."""
         return self._gate.faults
 
+    @property
+    def replies(self) -> Mapping[tuple[str, str], int]:
+        """How many replies there were, by operation and HTTP status, or "cut"."""
+        return self._gate.tally
+
     def now(self) -> datetime:
         """The virtual instant; all stamps of the API are of this clock."""
         return self._pace.now()
