@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from enum import Enum, StrEnum
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, TextIO
 
 import structlog
 
+from warmer.core.plain import plain
 from warmer.core.units import format_instant
 
 
@@ -61,7 +60,7 @@ def configure(
         if as_json
         # The default formatter prints local variables, and one of them may be the token.
         else structlog.dev.ConsoleRenderer(
-            colors=out.isatty(), pad_event_to=18, exception_formatter=structlog.dev.plain_traceback
+            colors=out.isatty(), pad_event_to=18, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
         )
     )
     mask = _Mask(secrets)
@@ -98,36 +97,6 @@ def _stamp(now: Now) -> structlog.typing.Processor:
     return stamp
 
 
-def _plain(value: Any, text: Callable[[str], str]) -> Any:
-    """`value` as JSON has it: money as decimal strings, instants as ISO 8601, durations as seconds, at any depth.
-
-    Every string passes through `text`, those made of keys and of foreign objects among them.
-    """
-    match value:
-        case Enum():
-            return _plain(value.value, text)
-        case None | bool() | int():
-            return value
-        case str():
-            return text(value)
-        case float():
-            return round(value, 6) if math.isfinite(value) else None  # JSON has no word for the others
-        case Decimal():
-            return f"{value:f}"
-        case datetime():
-            return format_instant(value)
-        case date():
-            return value.isoformat()
-        case timedelta():
-            return value.total_seconds()
-        case Mapping():
-            return {text(str(_plain(key, text))): _plain(item, text) for key, item in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_plain(item, text) for item in value]
-        case _:
-            return text(str(value))
-
-
 def _order(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """When, how grave, what: first, so that a raw line can be read."""
     head = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
@@ -145,7 +114,7 @@ class _Mask:
 
     def values(self, _: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         # Before the line is made: in JSON, a secret with a quote or a backslash would no longer look like itself.
-        return {key: _plain(value, self._masked) for key, value in event.items()}
+        return {key: plain(value, self._masked) for key, value in event.items()}
 
     def _masked(self, text: str) -> str:
         for secret in self._secrets:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
-from enum import Enum
 from typing import IO, Any
 from zoneinfo import ZoneInfo
 
@@ -16,35 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from warmer.core.insight import Percentiles, Summary
-from warmer.core.units import format_instant, format_usd
+from warmer.core.plain import plain
 
 _PIPE_WIDTH = 100_000
 """Columns of a pipe: a table there is cut nowhere, so that `grep` and `awk` find whole cells."""
 _LEAST_SHOWN = Decimal("0.0001")  # USD
 UNKNOWN = "unknown"
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON has it: money as decimal strings, instants as ISO 8601 UTC, durations as seconds."""
-    match value:
-        case Enum():
-            return value.value
-        case Decimal():
-            return format_usd(value)
-        case datetime():
-            return format_instant(value)
-        case date():
-            return value.isoformat()
-        case timedelta():
-            return value.total_seconds()
-        case Mapping():
-            return {plain(key): plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [plain(item) for item in value]
-        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        case _:
-            return value
 
 
 def write_json(document: Any, out: IO[str]) -> None:

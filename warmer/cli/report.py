@@ -23,6 +23,7 @@ def report(
     from warmer.cli import wiring
     from warmer.clock import SystemClock
     from warmer.core.insight import summarise
+    from warmer.core.plain import plain
 
     spec = wiring.load(config)
     ledger = wiring.ledger_of(spec)
@@ -45,7 +46,7 @@ def report(
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         for index, row in enumerate(days):
-            facts = _flat(form.plain(form.summary_facts(row)))
+            facts = _flat(plain(form.summary_facts(row)))
             if index == 0:
                 writer.writerow(facts)
             writer.writerow(["" if value is None else value for value in facts.values()])
