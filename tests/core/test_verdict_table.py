@@ -106,7 +106,14 @@ COMPANY = {
     "behind one that is still running": (60, [use("r", 90, wait=0.1, status=Status.PROCESSING)], UNSURE),
     "behind one that had booted and runs": (60, [use("r", 10, wait=60, run=60)], UNSURE),
     "after one that has ended": (60, [use("r", 90, wait=0.1, run=5)], COLD),
-    "after one that ended at that very moment": (60, [use("r", 90, wait=0, run=10)], COLD),
+    "after one that ended at that very moment": (60, [use("r", 90, wait=0, run=10)], UNSURE),
+    "after one that ended a moment ago: its instance turned to a queue": (60, [use("r", 90, wait=0, run=9.5)], UNSURE),
+    "quick after one that ended a moment ago": (0.1, [use("r", 90, wait=0, run=9.5)], WARM),
+    "in a queue, between one run and the next": (
+        6,
+        [use("r", 90, wait=0, run=9.99), use("q", 95, wait=5.01, run=6)],
+        UNSURE,
+    ),
     "during another's boot, which both waited for": (20, [use("b", 90, wait=30, run=1)], COLD),
     "late in another's boot: cold, however short the rest was": (0.2, [use("b", 70, wait=30.1, run=1)], COLD),
     "during a boot that is not over, started before it": (0.5, [use("b", 90, status=Status.STARTING)], UNSURE),
@@ -114,7 +121,16 @@ COMPANY = {
     "during a boot, on another instance that was up before it": (5, [use("b", 90, wait=60, run=1)], COLD),
     "during a boot, quick on an instance that was up": (0.1, [use("b", 90, wait=60, run=1)], UNSURE),
     "while another waited as one does at a warm model": (0.3, [use("w", 99.9, wait=0.2, run=1)], WARM),
-    "while another waited shortly, and slow itself": (60, [use("w", 99.9, wait=0.2, run=1)], COLD),
+    "while another waited shortly, and slow itself: that one ran first": (
+        60,
+        [use("w", 99.9, wait=0.2, run=60)],
+        UNSURE,
+    ),
+    "quick while one runs and another waits for a second instance": (
+        0.1,
+        [use("r", 90, wait=0.1, run=60), use("b", 95, wait=5.05, run=1)],
+        UNSURE,
+    ),
     "while another waited neither short nor long": (1.0, [use("w", 99, wait=2.0, run=1)], UNSURE),
     "while one waited that was aborted before it started": (0.5, [use("a", 90, ended=690)], UNSURE),
     "slow while one waited that was aborted before it started": (60, [use("a", 90, ended=690)], COLD),
@@ -177,12 +193,17 @@ def test_the_order_in_which_others_are_listed_does_not_matter(wait: float, other
 
 def test_what_is_typical_is_assumed_until_a_few_waits_are_known() -> None:
     assert baseline_s(()) == DEFAULT
-    assert baseline_s((9.0,) * (BASELINE_FROM - 1)) == DEFAULT
-    assert baseline_s((9.0,) * BASELINE_FROM) == 9.0
+    assert baseline_s((1.5,) * (BASELINE_FROM - 1)) == DEFAULT
+    assert baseline_s((1.5,) * BASELINE_FROM) == 1.5
 
 
-def test_what_is_typical_is_the_median_so_that_one_odd_wait_changes_nothing() -> None:
-    assert baseline_s((0.3, 0.1, 60.0, 0.2, 0.4)) == pytest.approx(0.3)
+def test_what_is_typical_is_among_the_shorter_waits_so_that_queues_change_little() -> None:
+    assert baseline_s((0.3, 0.1, 60.0, 0.2, 0.4)) == pytest.approx(0.2)
+    assert baseline_s((0.02, 1.9, 2.1, 0.03, 1.2, 2.4, 0.02, 1.7)) < 0.1
+
+
+def test_what_may_have_been_a_boot_teaches_nothing_of_what_is_typical() -> None:
+    assert baseline_s((9.0, 30.0, 14.0, 2.5)) == DEFAULT
 
 
 def test_only_the_latest_waits_count() -> None:

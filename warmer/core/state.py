@@ -36,6 +36,7 @@ class ModelState:
     in_flight_since: datetime | None = None
     last_beat_at: datetime | None = None
     last_activity: datetime | None = None
+    in_use: bool = False  # whether `last_activity` is a call that was still going on when it was last seen
     hold: Hold | None = None
 
 
@@ -51,13 +52,15 @@ def fold(history: History, *, now: datetime, skew: timedelta, hold: Hold | None 
     """
     last_activity = _ours(history.last_activity, now, skew)
     running = _ours(history.running_since, now, skew)
-    if running is not None and now - running < RUNNING_AT_MOST:
+    in_use = running is not None and now - running < RUNNING_AT_MOST
+    if in_use:
         last_activity = now
     return ModelState(
         slots=history.slots,
         in_flight_since=history.open_beat.claimed_at if history.open_beat else None,
         last_beat_at=_ours(history.last_beat_at, now, skew),
         last_activity=last_activity,
+        in_use=in_use,
         hold=hold,
     )
 

@@ -21,7 +21,7 @@ from warmer.core.observe import observe, unsent
 from warmer.core.policy import Rest, Warm, decide
 from warmer.core.spec import ModelSpec
 from warmer.core.state import ModelState, fold
-from warmer.core.verdict import WARM_AT_MOST_S
+from warmer.core.verdict import JUST_ENDED, WARM_AT_MOST_S
 from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
 from warmer.engine.standing import Standing
@@ -89,6 +89,15 @@ class Heartbeat:
         action = decide(self._clock.now(), state, spec)
         request: BeatRequest | None = None
         error: ProviderError | None = None
+        if action.reason is Reason.RECENT_ACTIVITY and state.in_use and spec.traffic:
+            # The call may have ended since it was seen: look again, or it would count as going on for long.
+            try:
+                await self._traffic.refresh()
+            except ProviderError as exc:
+                error = exc
+                self._failed(spec, exc)
+            state = await self._state(spec)
+            action = decide(self._clock.now(), state, spec)
         if isinstance(action, Warm):
             try:
                 request = await self._prepare(spec)
@@ -320,7 +329,7 @@ class Heartbeat:
                 beat,
                 prediction,
                 price=spec.price if spec else None,
-                others=ledger.uses(model, created, created),
+                others=ledger.uses(model, created - JUST_ENDED, created),
                 last_activity=ledger.last_activity_before(model, created),
                 warm_waits=ledger.history(model).warm_waits,
             )

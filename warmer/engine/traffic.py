@@ -10,6 +10,7 @@ from warmer.core.beat import Prediction, Request, Use
 from warmer.core.observe import concerns, request_of
 from warmer.core.spec import ModelSpec
 from warmer.core.state import RUNNING_AT_MOST
+from warmer.core.verdict import JUST_ENDED
 from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
 from warmer.errors import ModelRefused, Unavailable
@@ -94,17 +95,17 @@ def _facts(ledger: Ledger, model: str, calls: Sequence[Prediction]) -> list[Requ
     rows = list[Request]()
     for call in calls:
         came = call.created_at
-        earlier = [use for use in listed if use.created_at < came and use.id != call.id]
-        ends = [min(use.completed_at or came, came) for use in earlier if use.started_at or use.status.is_open]
+        near = {
+            use.id: use for use in (*ledger.uses(model, came - JUST_ENDED, came), *listed) if use.created_at <= came
+        }
+        near.pop(call.id, None)
+        ends = [min(use.completed_at or came, came) for use in near.values() if use.started_at or use.status.is_open]
         before = ledger.last_activity_before(model, came)
         rows.append(
             request_of(
                 call,
                 model,
-                others=[
-                    *(use for use in ledger.uses(model, came, came) if use.id not in {e.id for e in earlier}),
-                    *earlier,
-                ],
+                others=tuple(near.values()),
                 last_activity=max([*ends, *([before] if before else [])], default=None),
                 warm_waits=warm_waits,
             )
