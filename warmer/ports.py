@@ -162,6 +162,10 @@ class Ledger(Protocol):
         """Finished beats, oldest first."""
         ...
 
+    def latest_beat(self, model: str) -> Observation | None:
+        """The finished beat of `model` that was created last."""
+        ...
+
     def requests(self, *, since: datetime | None = None, model: str | None = None) -> Iterator[Request]:
         """Customers' calls, oldest first."""
         ...

@@ -114,3 +114,9 @@ def test_inspect_has_the_documented_keys(wired: Desk, sandbox: Sandbox) -> None:
     assert other["price"] is None
     assert wired.run("inspect", "not a model", "-c", file).code == 2
     assert sandbox.creates() == []
+
+
+def test_inspect_shows_the_input_that_a_beat_sends_even_an_empty_one(wired: Desk, sandbox: Sandbox) -> None:
+    file = str(wired.write("{model: replicate/hello-world, input: {}}"))
+    assert wired.run("inspect", "replicate/hello-world", "-c", file, "--json").document["input"] == {}
+    assert sandbox.creates() == []

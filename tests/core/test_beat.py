@@ -172,3 +172,12 @@ def test_a_use_is_never_waiting_and_running_at_once(status: Status, started: int
 
     for moment in (at(-1), at(0), at(1), at(3), at(4), at(5), at(6)):
         assert not (use.was_waiting_at(moment) and use.was_running_at(moment))
+
+
+@pytest.mark.parametrize("status", list(Status))
+@pytest.mark.parametrize("started", [None, 2.0])
+def test_only_an_open_use_goes_on_without_an_end(status: Status, started: float | None) -> None:
+    use = Use.of(prediction(status=status, started=started))
+    moment = at(3000)
+    assert use.was_waiting_at(moment) == (status.is_open and started is None)
+    assert use.was_running_at(moment) == (status.is_open and started is not None)

@@ -249,3 +249,11 @@ def test_a_beat_that_is_out_was_claimed_by_our_own_clock() -> None:
     state = fold(History(open_beat=beat), now=NOON, skew=timedelta(minutes=5), hold=HOLD)
     assert state.in_flight_since == NOON - SECOND
     assert state.hold == HOLD
+
+
+@BOTH
+def test_a_hold_that_is_over_holds_nothing(policy: PolicyName) -> None:
+    over = Hold(reason=Reason.THROTTLED, until=NOON)
+    assert isinstance(decide(NOON, ModelState(hold=over), spec(policy)), Warm)
+    for_good = Hold(reason=Reason.MODEL_DISABLED, until=None)
+    assert decide(NOON, ModelState(hold=for_good), spec(policy)) == Rest(reason=Reason.MODEL_DISABLED, until=None)

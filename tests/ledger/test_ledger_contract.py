@@ -580,3 +580,12 @@ def test_a_closed_ledger_has_lost_nothing(database: Any, facts: Any) -> None:
     ledger.close()
 
     assert list(database.open().beats()) == [seen]
+
+
+def test_the_latest_beat_is_the_one_created_last(ledger: Ledger, facts: Any) -> None:
+    assert ledger.latest_beat(facts.model) is None
+    facts.record(ledger, 1, created=10)
+    newest = facts.record(ledger, 2, created=70)
+    ledger.claim(facts.claim(3, at=130))
+    facts.record(ledger, 1, created=200, model="another")
+    assert ledger.latest_beat(facts.model) == newest

@@ -15,7 +15,7 @@ from warmer.cli.options import ConfigOption, JsonOption
 from warmer.core.beat import Contract
 from warmer.core.hours import ActiveHours
 from warmer.core.spec import ModelSpec, Spec
-from warmer.errors import ConfigError, ModelRefused, ProviderError
+from warmer.errors import AccountRefused, ConfigError, CreditExhausted, ModelRefused, ProviderError
 
 _FINE: Final = "fine"
 
@@ -122,10 +122,11 @@ async def _ask(spec: Spec) -> tuple[list[dict[str, Any]], int]:
     provider = wiring.provider_of(spec, SystemClock())
     answers, code = list[dict[str, Any]](), 0
     try:
-        await provider.verify()
         for model in spec.models:
             try:
                 answers.append(_answer(model, await provider.describe(model.target)))
+            except (AccountRefused, CreditExhausted):
+                raise  # every other model would get the same answer
             except ModelRefused as exc:
                 answers.append(_refusal(model, f"{exc}; {model.where}: {exc.hint}"))
             except ProviderError as exc:
@@ -138,20 +139,18 @@ async def _ask(spec: Spec) -> tuple[list[dict[str, Any]], int]:
 
 
 def _answer(model: ModelSpec, contract: Contract) -> dict[str, Any]:
-    from warmer.core.price import price_of
     from warmer.core.schema_input import smallest_input, validate_input
 
     beat_input = (
         model.input if model.input is not None else smallest_input(contract.input_schema, contract.example_input)
     )
     faults = validate_input(beat_input, contract.input_schema)
-    price = model.price or price_of(contract.hardware)
     return {
         "model": model.name,
         "answer": _FINE if not faults else f"{model.where}: input: " + "; ".join(faults),
         "version": contract.version,
         "billing": model.billing or contract.billing,
-        "price": str(price) if price else None,
+        "price": str(model.price) if model.price else None,
         "input": beat_input,
     }
 

@@ -117,9 +117,9 @@ class Outcome:
                 | {
                     "true_cold": row.true_cold,
                     "true_bill_usd": row.true_bill_usd,
-                    "unwarmed_cold_share": round(row.unwarmed.cold_share, 6),
+                    "unwarmed_cold_share": _share(row.unwarmed),
                     "cron_beats": row.cron.beats,
-                    "cron_cold_share": round(row.cron.cold_share, 6),
+                    "cron_cold_share": _share(row.cron),
                     "cron_bill_usd": row.cron.billed_usd,
                     "ticks": row.seen.reasons,
                 }
@@ -169,7 +169,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.seen.model,
         str(row.seen.calls),
         report.share(row.seen.cold_share),
-        report.share(row.unwarmed.cold_share if row.unwarmed.calls else None),
+        report.share(_share(row.unwarmed)),
         report.seconds(row.seen.waits.p95),
         report.seconds(_waits(row.unwarmed).p95),
         str(row.seen.beats),
@@ -196,6 +196,10 @@ def _totals(outcome: Outcome) -> tuple[str, ...]:
         report.money(outcome.cost_usd),
         report.money(outcome.true_bill_usd),
     )
+
+
+def _share(of: Replay) -> float | None:
+    return round(of.cold_share, 6) if of.calls else None
 
 
 def _waits(of: Replay) -> Percentiles:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from warmer.cli.options import ConfigOption, JsonOption
-from warmer.core.spec import ModelSpec, Spec
+from warmer.core.spec import Spec
 from warmer.errors import ConfigError, UsageError, WarmerError
 
 
@@ -64,9 +64,11 @@ async def _facts(wanted: str, spec: Spec | None) -> dict[str, Any]:
     return {
         "model": wanted,
         "kind": contract.kind,
-        "input": found.input or smallest_input(contract.input_schema, contract.example_input),
+        "input": found.input
+        if found.input is not None
+        else smallest_input(contract.input_schema, contract.example_input),
         "billing": found.billing or contract.billing,
-        "price": _price(found, contract.hardware),
+        "price": str(found.price) if found.price else None,
         "version": contract.version,
         "versions": versions,
         "schema": contract.input_schema,
@@ -74,18 +76,10 @@ async def _facts(wanted: str, spec: Spec | None) -> dict[str, Any]:
     }
 
 
-def _price(entry: ModelSpec, hardware: str | None) -> str | None:
-    """The price a beat is reckoned by, and where it is from; None where it is unknown."""
-    from warmer.core.price import price_of
-
-    price = entry.price or price_of(hardware)
-    return str(price) if price else None
-
-
 def _typical_wait_s(name: str, spec: Spec) -> float | None:
     """What beats and calls of it waited when warm, as the ledger has it; None while it has too few."""
     from warmer.cli import wiring
-    from warmer.core.verdict import BASELINE_FROM, baseline_s
+    from warmer.core.verdict import typical_warm_wait_s
 
     if not spec.path or spec.model(name) is None:
         return None
@@ -93,7 +87,8 @@ def _typical_wait_s(name: str, spec: Spec) -> float | None:
         waits = wiring.ledger_of(spec).history(name).warm_waits
     except WarmerError:
         return None  # what is asked is the model, not the ledger
-    return round(baseline_s(waits), 3) if len(waits) >= BASELINE_FROM else None
+    typical_s = typical_warm_wait_s(waits)
+    return None if typical_s is None else round(typical_s, 3)
 
 
 def _takes(schema: Mapping[str, Any] | None) -> Iterator[str]:

@@ -43,8 +43,7 @@ def _row(model: ModelSpec, spec: Spec, ledger: Ledger, now: datetime) -> dict[st
     action = decide(now, fold(history, now=now, skew=timedelta(0)), model)
     midnight = now.astimezone(spec.zone).replace(hour=0, minute=0, second=0, microsecond=0)
     today = list(ledger.beats(since=midnight, model=model.name))
-    latest = today[-1:] or list(ledger.beats(since=now - timedelta(days=30), model=model.name))[-1:]
-    last = latest[0] if latest else None
+    last = ledger.latest_beat(model.name)
     spent, unknown = _spent(today)
     return {
         "model": model.name,

@@ -12,6 +12,9 @@ from warmer.core.spec import Spec
 from warmer.errors import UsageError
 from warmer.ports import Clock, Ledger, Provider
 
+_MASKED = set[str]()
+"""Every secret this process has read: a beat that is out may still go with the one before."""
+
 
 def load(path: Path | None) -> Spec:
     """The file in force for this command. Raises ConfigError, with every fault, where it cannot be used."""
@@ -33,8 +36,9 @@ def provider_of(spec: Spec, clock: Clock) -> Provider:
 
 
 def start_log(spec: Spec, stream: TextIO | None = None) -> None:
-    """Log to `stream` (default: stdout), with the file's secrets masked."""
-    log.configure(stream=stream or sys.stdout, secrets=[config.read_secret(spec.account.token, os.environ)])
+    """Log to `stream` (default: stdout), with the file's secrets masked, and those of the files before it."""
+    _MASKED.add(config.read_secret(spec.account.token, os.environ))
+    log.configure(stream=stream or sys.stdout, secrets=_MASKED)
 
 
 def require_sandbox() -> None:

@@ -136,15 +136,15 @@ class Use:
         )
 
     def was_waiting_at(self, moment: datetime) -> bool:
-        """Whether it had come and not yet started."""
+        """Whether it had come and not yet started. What ended nobody knows when is not waited for."""
         end = self.started_at or self.completed_at
-        return self.created_at <= moment and (end is None or end > moment)
+        return self.created_at <= moment and (self.status.is_open if end is None else end > moment)
 
     def was_running_at(self, moment: datetime) -> bool:
-        """Whether it had started and not yet ended: an instance was up."""
+        """Whether it had started and not yet ended: an instance was up. What ended nobody knows when proves nothing."""
         if self.started_at is None or self.started_at > moment:
             return False
-        return self.completed_at is None or self.completed_at > moment
+        return self.status.is_open if self.completed_at is None else self.completed_at > moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,13 +20,19 @@ BASELINE_FROM = 3
 """How many waits must be known before they count for more than the default."""
 
 
-def baseline_s(warm_waits: Sequence[float]) -> float:
-    """A model's typical warm wait in seconds: the lower quartile of its latest waits that were not cold.
+def typical_warm_wait_s(warm_waits: Sequence[float]) -> float | None:
+    """The lower quartile, in seconds, of a model's latest waits that were not cold; None where they are too few.
 
     A queue only ever adds to a wait, so that the short ones tell more; what may have been a boot tells nothing.
     """
     recent = sorted(wait for wait in warm_waits[:BASELINE_WAITS] if wait < COLD_AT_LEAST_S)
-    return recent[len(recent) // 4] if len(recent) >= BASELINE_FROM else DEFAULT_WARM_WAIT_S
+    return recent[len(recent) // 4] if len(recent) >= BASELINE_FROM else None
+
+
+def baseline_s(warm_waits: Sequence[float]) -> float:
+    """A model's typical warm wait in seconds, or the default."""
+    typical_s = typical_warm_wait_s(warm_waits)
+    return DEFAULT_WARM_WAIT_S if typical_s is None else typical_s
 
 
 def judge(found: Use, others: Sequence[Use], typical_s: float) -> Verdict:

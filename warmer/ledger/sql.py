@@ -205,6 +205,18 @@ class SqlLedger:
             for row in connection.execute(query).mappings():
                 yield _observation(row)
 
+    def latest_beat(self, model: str) -> Observation | None:
+        """The finished beat of `model` that was created last."""
+        query = (
+            sa.select(beats)
+            .where(beats.c.model == model, beats.c.status.is_not(None))
+            .order_by(beat_at.desc(), beats.c.slot.desc())
+            .limit(1)
+        )
+        with self._read() as connection:
+            row = connection.execute(query).mappings().first()
+            return _observation(row) if row else None
+
     # -- customers' calls --------------------------------------------------------------------------------------------
 
     def add_requests(self, calls: Iterable[Request]) -> int:

@@ -26,7 +26,7 @@ def decide(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
     """
     if not spec.hours.contains(now):
         return Rest(reason=Reason.CLOSED, until=spec.hours.next_open(now))
-    if state.hold is not None:
+    if state.hold is not None and (state.hold.until is None or state.hold.until > now):
         return Rest(reason=state.hold.reason, until=state.hold.until)
     if state.in_flight_since is not None:
         return Rest(reason=Reason.IN_FLIGHT, until=now + spec.interval)
