@@ -587,5 +587,5 @@ def test_the_latest_beat_is_the_one_created_last(ledger: Ledger, facts: Any) -> 
     facts.record(ledger, 1, created=10)
     newest = facts.record(ledger, 2, created=70)
     ledger.claim(facts.claim(3, at=130))
-    facts.record(ledger, 1, created=200, model="another")
+    facts.record(ledger, 4, created=200, model="another")
     assert ledger.latest_beat(facts.model) == newest
