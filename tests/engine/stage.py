@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -66,6 +65,15 @@ def file_of(*models: ModelSpec, **more: Any) -> Spec:
     return Spec(zone=ZoneInfo("UTC"), models=models, path=more.pop("path", "warmer.yaml"), **more)
 
 
+def ledger_at(path: Path) -> SqlLedger:
+    """The ledger in that file, which need not outlive a power cut: waiting for the disk is most of a test's time."""
+    ledger = open_ledger(f"sqlite:///{path}")
+    connection = ledger._engine.raw_connection()
+    connection.cursor().execute("PRAGMA synchronous = OFF")
+    connection.close()
+    return ledger
+
+
 class Host(WorldProvider):
     """The world behind a network: it takes a while, and fails as told."""
 
@@ -73,6 +81,7 @@ class Host(WorldProvider):
         super().__init__(world, true.now, clock=ours)
         self.world, self.true = world, true
         self.latency_s = 0.05
+        self.accepting_s = 0.0  # more, before a create is carried out or refused
         self.refusing: dict[str, ProviderError] = {}  # by call, or by call and slug: for as long as it stands there
         self.losing_replies = 0  # of the next creates: carried out, and the reply is lost
         self.sent: list[tuple[datetime, str]] = []  # every create that was tried
@@ -94,6 +103,7 @@ class Host(WorldProvider):
 
     async def create(self, request: BeatRequest) -> Prediction:
         self.sent.append((self.true.now(), request.target.slug))
+        await asyncio.sleep(self.accepting_s)
         await self._travel("create", request.target.slug)
         made = await super().create(request)
         await asyncio.sleep(self.latency_s)
@@ -137,7 +147,7 @@ class Stage:
         self.path = path
         self.spec = file_of(*models)
         self.host = Host(self.world, self.true, self.clock)
-        self.ledger: SqlLedger = open_ledger(f"sqlite:///{path}")
+        self.ledger: SqlLedger = ledger_at(path)
         self.desk = Desk(self.ledger)
         self.account = self.account_over(self.host)
         self.ticks: list[tuple[datetime, Tick]] = []
@@ -214,6 +224,15 @@ class Stage:
         return found
 
 
+async def when(happened: Callable[[], object]) -> None:
+    """Return within 20 ms of virtual time after it happened."""
+    for _ in range(100_000):
+        if happened():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it never happened")
+
+
 INPUT = {"image": "data:image/png;base64,AA=="}
 
 
@@ -236,7 +255,10 @@ class Loader:
 class Play:
     """A whole daemon in virtual time."""
 
-    def __init__(self, path: Path, spec: Spec, *, world: World | None = None, **daemon: Any) -> None:
+    def __init__(
+        self, path: Path, spec: Spec, *, world: World | None = None, latency_s: float = 0.05, **daemon: Any
+    ) -> None:
+        self.latency_s = latency_s
         self.true, self.clock = VirtualClock(START), VirtualClock(START)
         self.world = world or World(begin=START, seed=1)
         self.load = Loader(spec)
@@ -246,7 +268,7 @@ class Play:
             spec,
             load=self.load,
             connect=self._connect,
-            ledger=open_ledger(f"sqlite:///{path}"),
+            ledger=ledger_at(path),
             clock=self.clock,
             schedule=VirtualSchedule,
             **daemon,
@@ -254,6 +276,7 @@ class Play:
 
     def _connect(self, _: Spec) -> Provider:
         self.hosts.append(Host(self.world, self.true, self.clock))
+        self.hosts[-1].latency_s = self.latency_s
         return self.hosts[-1]
 
     async def __aenter__(self) -> Play:
@@ -270,7 +293,7 @@ class Play:
         self.daemon.reload()
 
     def beats(self) -> list[Observation]:
-        ledger = open_ledger(f"sqlite:///{self.path}")
+        ledger = ledger_at(self.path)
         try:
             return list(ledger.beats())
         finally:
@@ -280,10 +303,3 @@ class Play:
         self.world.advance(self.true.now())
         calls = self.world.journal.calls(caller="warmer", target=slug)
         return [round((call.created_at - START).total_seconds(), 3) for call in calls]
-
-
-def usd(amount: str) -> Decimal:
-    return Decimal(amount)
-
-
-Scene = Callable[[], Awaitable[None]]

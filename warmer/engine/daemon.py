@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -107,12 +108,10 @@ class Daemon:
     async def _watch(self, file: Watched) -> None:
         self._follow_file(asked=False)  # it may have changed between its first reading and the first look at it
         while True:
-            asked = False
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
-                    asked = await self._reload.wait()
-            except TimeoutError:
-                pass
+                    await self._reload.wait()
+            asked = self._reload.is_set()  # also where it was set in the very moment that the waiting ended
             self._reload.clear()
             if asked or file.changed():
                 self._supervisor.reloading()
