@@ -14,7 +14,7 @@ from warmer.engine.traffic import Traffic
 from warmer.ports import Clock, Provider
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Account:
     """One provider, and what is known of it."""
 

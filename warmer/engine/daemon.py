@@ -42,7 +42,7 @@ class Daemon:
         schedule: Callable[[Callable[[str], None]], Schedule] = LocalSchedule,
         supervisor: Supervisor | None = None,
     ) -> None:
-        """`load` reads the file anew; `connect` reads the token and opens a provider. Both may raise ConfigError."""
+        """`load` reads the file anew; `connect` reads the token and opens a provider. Both may raise a WarmerError."""
         self._load, self._connect, self._clock = load, connect, clock
         self._desk = Desk(ledger)
         self._fleet = Fleet(spec, self._account(spec), clock)
@@ -50,7 +50,7 @@ class Daemon:
         self._supervisor = supervisor or Supervisor()
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
-        self._retired = list[Account]()
+        self._retired = dict[Account, frozenset[asyncio.Task[Any]]]()  # and the ticks that still go by it
         self._recovery = Recovery(self._desk, clock, self._out, self._fleet.poke)
 
     async def run(self, *, watch: bool = True, signals: bool = True) -> None:
@@ -117,6 +117,7 @@ class Daemon:
                 self._supervisor.reloading()
                 self._follow_file(asked=asked)
                 self._supervisor.ready(self._status())
+            await self._dismiss()
 
     def _follow_file(self, *, asked: bool) -> None:
         old = self._fleet.spec
@@ -137,7 +138,7 @@ class Daemon:
             get().error(Event.CONFIG_REJECTED, where=old.path, problem=str(exc), hint="")
             return
         if account is not self._fleet.account:
-            self._retired.append(self._fleet.account)
+            self._retired[self._fleet.account] = self._fleet.tasks
         changes = self._fleet.apply(spec, account)
         get().info(
             Event.CONFIG_RELOADED,
@@ -147,6 +148,13 @@ class Daemon:
             changed=list(changes.changed),
             removed=list(changes.removed),
         )
+
+    async def _dismiss(self) -> None:
+        """Close the connections of accounts that nothing goes by any more."""
+        for account, ticks in list(self._retired.items()):
+            if not account.heartbeat.out and all(tick.done() for tick in ticks):
+                del self._retired[account]
+                await account.provider.close()
 
     async def _show_life(self, every_s: float) -> None:
         while True:
