@@ -18,7 +18,8 @@ from harness.processes import PATIENCE_S, Desk, Sandbox, environment
 from warmer.cli.demo_outcome import Outcome, Row
 from warmer.core.beat import Observation, Request
 from warmer.core.insight import Summary
-from warmer.report import plain, summary_facts
+from warmer.core.plain import plain
+from warmer.report import summary_facts
 from warmer.sandbox.customers import Replay
 
 FREE = ("input", "effective", "ticks", "schema")
@@ -71,6 +72,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 def test_every_key_of_status_is_told_and_no_other(desk: Desk) -> None:
     document = desk.run("status", "--json", "-c", str(desk.file)).document
     assert keys_of(document) == told_keys("`status --json`")
+
+
+def test_every_key_of_plan_is_told_and_no_other(desk: Desk) -> None:
+    document = desk.run("plan", "--json", "-c", str(desk.file)).document
+    assert keys_of(document) == told_keys("`plan --json`")
 
 
 def test_every_key_of_report_is_told_and_no_other(desk: Desk) -> None:

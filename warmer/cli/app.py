@@ -12,6 +12,7 @@ from warmer.cli.demo import demo
 from warmer.cli.export import export
 from warmer.cli.inspect import inspect
 from warmer.cli.once import once
+from warmer.cli.plan import plan
 from warmer.cli.report import report
 from warmer.cli.run import run
 from warmer.cli.sandbox import sandbox
@@ -43,5 +44,5 @@ def _options(
     pass
 
 
-for command in (run, once, check, status, report, export, inspect, demo, sandbox, schema):
+for command in (run, once, check, plan, status, report, export, inspect, demo, sandbox, schema):
     app.command()(command)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from warmer.core.hours import ActiveHours
+from warmer.core.plan import Outlook, plan_model
+from warmer.core.spec import ModelSpec, PolicyName, Target, TargetKind
+from warmer.core.state import ModelState
+
+START = datetime(2026, 11, 23, tzinfo=UTC)  # a Monday
+DAY = timedelta(days=1)
+SPEC = ModelSpec(
+    name="a/b",
+    target=Target(kind=TargetKind.MODEL, owner="a", name="b"),
+    hours=ActiveHours.always_open(),
+    every=timedelta(seconds=60),
+)
+INSTANT = Outlook(state=ModelState(), takes=timedelta(0), cost_usd=Decimal("0.0001"))
+
+
+@pytest.mark.parametrize("policy", list(PolicyName))
+def test_a_day_without_customers_has_a_beat_an_interval(policy: PolicyName) -> None:
+    planned = plan_model(replace(SPEC, policy=policy), INSTANT, START, START + DAY)
+    assert planned.beats == 24 * 60
+    assert planned.cost_usd == Decimal("0.1440")
+
+
+def test_an_unknown_cost_stays_unknown_and_no_beat_costs_nothing() -> None:
+    unknown = replace(INSTANT, cost_usd=None)
+    assert plan_model(SPEC, unknown, START, START + DAY).cost_usd is None
+    busy = tuple((START - timedelta(days=7) + timedelta(seconds=s), timedelta(0)) for s in range(0, 86_400, 30))
+    quiet = plan_model(SPEC, replace(unknown, state=ModelState(last_activity=START), calls=busy), START, START + DAY)
+    assert quiet.beats == 0
+    assert quiet.cost_usd == 0
+
+
+def test_a_customer_in_every_interval_saves_every_beat_unless_the_policy_looks_at_nobody() -> None:
+    calls = tuple(
+        (START - timedelta(days=7) + timedelta(seconds=s), timedelta(seconds=1)) for s in range(0, 86_400, 50)
+    )
+    outlook = replace(INSTANT, calls=calls, state=ModelState(last_activity=START))
+    assert plan_model(SPEC, outlook, START, START + DAY).beats == 0
+    assert plan_model(replace(SPEC, traffic=False), outlook, START, START + DAY).beats == 1439
+    assert plan_model(replace(SPEC, policy=PolicyName.FIXED), outlook, START, START + DAY).beats == 1440
+
+
+def test_the_second_week_sees_the_same_customers_again() -> None:
+    calls = ((START - timedelta(days=7) + timedelta(hours=3), timedelta(seconds=5)),)
+    outlook = replace(INSTANT, calls=calls, state=ModelState(last_activity=START))
+    spec = replace(SPEC, every=timedelta(days=1))
+    # The call of each Monday at 03:00 takes the place of that day's beat.
+    one = plan_model(spec, outlook, START, START + timedelta(days=7)).beats
+    two = plan_model(spec, outlook, START, START + timedelta(days=14)).beats
+    assert (one, two) == (6, 12)
+
+
+def test_a_long_call_is_activity_until_its_end() -> None:
+    calls = ((START - timedelta(days=7), timedelta(minutes=10)),)
+    outlook = replace(INSTANT, calls=calls, state=ModelState(last_activity=START))
+    assert plan_model(SPEC, outlook, START, START + timedelta(minutes=10, seconds=59)).beats == 0
+
+
+def test_hours_that_never_open_again_end_the_plan() -> None:
+    past = ActiveHours(lines=("2027 Jan 01 10:00-11:00",), zone=SPEC.hours.zone)
+    planned = plan_model(replace(SPEC, hours=past), INSTANT, START + 365 * DAY, START + 400 * DAY)
+    assert planned.beats == 0
+    assert planned.windows == ()

@@ -1,0 +1,67 @@
+"""`warmer plan`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+
+from warmer.cli.options import ConfigOption, JsonOption
+from warmer.core.plan import WEEK, Outlook
+from warmer.core.spec import ModelSpec
+from warmer.ports import Ledger
+
+
+def plan(
+    config: ConfigOption = None,
+    days: Annotated[int, typer.Option(help="How many days to look ahead.", min=1, max=366)] = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """The coming beats and their cost, without network: as if customers called as in the last seven days."""
+    from warmer import report
+    from warmer.cli import wiring
+    from warmer.clock import SystemClock
+    from warmer.core.plan import plan_model
+
+    spec = wiring.load(config)
+    ledger = wiring.ledger_of(spec)
+    start = SystemClock().now()
+    end = start + timedelta(days=days)
+    models = [plan_model(model, _outlook(model, ledger, start), start, end) for model in spec.models]
+    costs = [model.cost_usd for model in models]
+    beats = sum(model.beats for model in models)
+    cost = None if None in costs else sum((usd for usd in costs if usd is not None), Decimal(0))
+    if as_json:
+        document = {"schema": 1, "from": start, "to": end, "beats": beats, "cost_usd": cost, "models": models}
+        report.write_json(document, sys.stdout)
+        return
+    rows = [
+        (
+            model.model,
+            str(model.beats),
+            report.money(model.cost_usd),
+            f"{_hours(model.windows):.0f} h",
+            report.local(model.windows[0][0], spec.zone) if model.windows else "never",
+        )
+        for model in models
+    ]
+    rows.append(("all", str(beats), report.money(cost), "", ""))
+    report.write_table(("model", "beats", "cost", "open", "opens"), rows, sys.stdout)
+
+
+def _outlook(model: ModelSpec, ledger: Ledger, now: datetime) -> Outlook:
+    from warmer.core.state import fold
+
+    state = fold(ledger.history(model.name), now=now, skew=timedelta(0))
+    return Outlook.of(
+        state,
+        list(ledger.beats(since=now - WEEK, model=model.name)),
+        list(ledger.requests(since=now - WEEK, model=model.name)),
+    )
+
+
+def _hours(windows: tuple[tuple[datetime, datetime], ...]) -> float:
+    return sum((closes - opens).total_seconds() for opens, closes in windows) / 3600

@@ -1,0 +1,98 @@
+"""The coming beats and what they cost: `decide`, walked through days that have not been yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from statistics import median
+
+from warmer.core.beat import Observation, Request, Status
+from warmer.core.policy import Rest, decide
+from warmer.core.spec import ModelSpec
+from warmer.core.state import ModelState
+
+WEEK = timedelta(days=7)
+"""Customers are expected to call as they did in the week before: no shorter span has every day of it."""
+DEFAULT_TAKES = timedelta(seconds=0.5)
+"""From creation to end of a warm beat, until a model's own are known."""
+_STEP = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What is known of a model that its plan goes by."""
+
+    state: ModelState
+    takes: timedelta = DEFAULT_TAKES  # a beat, from creation to end
+    cost_usd: Decimal | None = None  # of one beat; None: unknown
+    calls: tuple[tuple[datetime, timedelta], ...] = ()  # of the week before the start: when, and how long each took
+
+    @classmethod
+    def of(cls, state: ModelState, beats: Sequence[Observation], calls: Sequence[Request]) -> Outlook:
+        """From recent facts: the beats to come take and cost what those that succeeded did."""
+        done = [beat for beat in beats if beat.status is Status.SUCCEEDED]
+        spans = [
+            (beat.completed_at - beat.created_at).total_seconds() for beat in done if beat.completed_at is not None
+        ]
+        costs = [beat.cost_usd for beat in done if beat.cost_usd is not None]
+        known = len(costs) == len(done) and bool(costs)
+        return cls(
+            state=state,
+            takes=timedelta(seconds=median(spans)) if spans else DEFAULT_TAKES,
+            cost_usd=sum(costs, Decimal(0)) / len(costs) if known else None,
+            calls=tuple(
+                (call.created_at, (call.completed_at or call.created_at) - call.created_at)
+                for call in sorted(calls, key=lambda call: call.created_at)
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPlan:
+    """One model's share."""
+
+    model: str
+    beats: int
+    cost_usd: Decimal | None  # None: unknown
+    windows: tuple[tuple[datetime, datetime], ...]  # the active hours, UTC
+
+
+def plan_model(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) -> ModelPlan:
+    """The beats of `spec` from `start` and before `end`, if customers call as in the week before."""
+    beats = sum(1 for _ in _beats(spec, outlook, start, end))
+    cost = None if outlook.cost_usd is None and beats else (outlook.cost_usd or Decimal(0)) * beats
+    return ModelPlan(model=spec.name, beats=beats, cost_usd=cost, windows=spec.hours.windows(start, end))
+
+
+def _beats(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) -> Iterator[datetime]:
+    state, now = replace(outlook.state, in_flight_since=None, hold=None), start
+    calls = _coming(outlook.calls, start) if spec.traffic else iter(())
+    call, busy_until = next(calls, None), state.last_activity
+    while now < end:
+        while call is not None and call[0] <= now:
+            busy_until = max(busy_until or call[1], call[1])
+            call = next(calls, None)
+        if busy_until is not None:  # a call that still runs is activity at this very moment
+            state = replace(state, last_activity=min(busy_until, now))
+        action = decide(now, state, spec)
+        if isinstance(action, Rest):
+            if action.until is None:
+                return
+            now = max(action.until, now + _STEP)
+            continue
+        yield now
+        state = replace(state, slots=state.slots + 1, last_beat_at=now)
+        now += outlook.takes
+        busy_until = max(busy_until or now, now)
+
+
+def _coming(calls: Sequence[tuple[datetime, timedelta]], start: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """The calls of the week before `start`, again and again, each with its end."""
+    week = 1
+    while calls:
+        for at, took in calls:
+            if at + WEEK * week >= start:
+                yield at + WEEK * week, at + WEEK * week + took
+        week += 1
