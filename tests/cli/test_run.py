@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from harness.processes import PATIENCE_S, Desk, Sandbox
 
 HELLO = "{model: replicate/hello-world, every: 2s, hardware: cpu}"
+SAMPLED = ("meta/meta-llama-3-8b-instruct", "stability-ai/sdxl", "openai/whisper", "salesforce/blip")
 LLAMA = "{model: meta/meta-llama-3-8b-instruct, every: 5s, hardware: gpu-l40s}"
 
 
@@ -165,7 +166,9 @@ def test_one_model_refused_does_not_stop_the_others(wired: Desk) -> None:
 def test_the_sample_file_runs_against_the_sandbox(desk: Desk, start_sandbox: Callable[..., Sandbox]) -> None:
     from warmer.cli.wiring import sample
 
-    sandbox = start_sandbox()
+    world = desk.folder / "world.toml"
+    world.write_text("".join(f'[models."{slug}"]\nboot_s = 4\n' for slug in SAMPLED))
+    sandbox = start_sandbox("--world", str(world))
     text = sample().read_text(encoding="utf-8")
     text = text.replace("env:REPLICATE_API_TOKEN", f"env:WARMER_TEST_TOKEN\n  base_url: {sandbox.url}/v1")
     text = text.replace("Mo-Fr 08:00-20:00; PH off   #", "24/7   #")  # the test runs on any day
@@ -174,5 +177,5 @@ def test_the_sample_file_runs_against_the_sandbox(desk: Desk, start_sandbox: Cal
     daemon.wait_for("beat.done", 4)
     assert daemon.stop() == 0
     done = daemon.events("beat.done")
-    assert len({line["model"] for line in done}) == 4
+    assert {line["model"] for line in done} == set(SAMPLED)
     assert all(line["cost_usd"] is not None for line in done)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 CANARY = "r8_warmer_CanaryThatMustNotSing"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """How long anything may take before a test gives up; nothing is asserted about times shorter than that."""
 
 
