@@ -3,6 +3,7 @@
 WarmerError
 ├── ConfigError            2  the file is wrong; nothing of it was applied
 ├── UsageError             2  the command line asks for something that cannot be
+├── TraceError             2  a file of past traffic cannot be used
 ├── LedgerError            1  the durable record cannot be read or written
 └── ProviderError          3  the provider said no, or said nothing
     ├── AccountRefused     4  401: the token; nothing can be sent with it
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 
 class WarmerError(Exception):
@@ -58,6 +60,16 @@ class UsageError(WarmerError):
     """The command line asks for something that cannot be."""
 
     exit_code = 2
+
+
+class TraceError(WarmerError):
+    """A file of past traffic cannot be used. Nothing of it was."""
+
+    exit_code = 2
+
+    def __init__(self, path: Path, line: int | None, problem: str, hint: str) -> None:
+        where = f"{path}:{line}" if line is not None else str(path)
+        super().__init__(f"{where}: {problem} ({hint})")
 
 
 class LedgerError(WarmerError):

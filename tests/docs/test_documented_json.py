@@ -22,7 +22,7 @@ from warmer.core.plain import plain
 from warmer.report import summary_facts
 from warmer.sandbox.customers import Replay
 
-FREE = ("input", "effective", "ticks", "schema")
+FREE = ("input", "effective", "ticks", "schema", "parameters")
 """Keys whose value is not ours to describe, or is described elsewhere."""
 
 
@@ -77,6 +77,12 @@ def test_every_key_of_status_is_told_and_no_other(desk: Desk) -> None:
 def test_every_key_of_plan_is_told_and_no_other(desk: Desk) -> None:
     document = desk.run("plan", "--json", "-c", str(desk.file)).document
     assert keys_of(document) == told_keys("`plan --json`")
+
+
+def test_every_key_of_backtest_is_told_and_no_other(desk: Desk) -> None:
+    document = desk.run("backtest", "--example", "rare", "--policy", "ski", "--json").document
+    assert keys_of(document["yardsticks"]) == keys_of(document["rows"])
+    assert keys_of(document | {"yardsticks": []}) == told_keys("`backtest --json`")
 
 
 def test_every_key_of_report_is_told_and_no_other(desk: Desk) -> None:

@@ -1,0 +1,1 @@
+"""Traces of past traffic replayed through policies in virtual time: fast, exact and explainable."""

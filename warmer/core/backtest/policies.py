@@ -1,0 +1,134 @@
+"""The policies that can be replayed, by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from warmer.core.backtest import grid, stops
+from warmer.core.backtest.decider import Decider
+from warmer.core.backtest.deciders import Fixed, Stop
+from warmer.core.backtest.hybrid import Hybrid
+from warmer.core.backtest.learned_stop import NEVER, LearnedStop, stopping_points
+from warmer.core.backtest.replay import Replay
+from warmer.core.backtest.simulate import simulate
+from warmer.core.backtest.trace import SECOND, Arrivals, Trace
+from warmer.core.backtest.world import World
+
+REFERENCES = ("none", "cron-30s", "cron-30s-08-20")
+"""What every policy is compared with: nothing, and the cron job everyone writes, day and night or by day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a policy is told. Which of these it heeds is its own affair, and stands in its row."""
+
+    interval: int = 50 * SECOND  # microseconds that an instance is known to stay up
+    cold_start_worth: float = 80.0  # heartbeats that one avoided cold start is worth
+    cold_target: float | None = None  # share of requests that may be cold
+
+    @property
+    def interval_s(self) -> float:
+        """The interval in seconds."""
+        return self.interval / SECOND
+
+    def __post_init__(self) -> None:
+        if self.interval <= 0:
+            raise ValueError("the interval must be longer than nothing")
+        if not 0 <= self.cold_start_worth < NEVER:
+            raise ValueError("a cold start is worth 0 heartbeats or more")
+        if self.cold_target is not None and not 0 < self.cold_target < 1:
+            raise ValueError("a cold target is a share between 0 % and 100 %")
+
+
+_OneModel = Callable[[Arrivals, int, World, Settings], Replay]
+_WholeTrace = Callable[[Trace, World, Settings], Iterator[Replay]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """One policy with its settings, ready to be replayed."""
+
+    name: str
+    heeds: tuple[str, ...]  # the names of the settings that it depends on
+    replay: _WholeTrace
+    settings: Settings
+
+    @property
+    def parameters(self) -> Mapping[str, float | str]:
+        """The settings in force for it."""
+        given = {
+            "interval_s": self.settings.interval_s,
+            "cold_start_worth": self.settings.cold_start_worth,
+            "cold_target": self.settings.cold_target,
+        }
+        return {name: value for name in self.heeds if (value := given[name]) is not None}
+
+    def on(self, trace: Trace, world: World) -> Iterator[Replay]:
+        """This policy on each model of `trace`, in their order."""
+        return self.replay(trace, world, self.settings)
+
+
+def stopped(arrivals: Arrivals, end: int, world: World, settings: Settings, most: int) -> Replay:
+    """One model with at most `most` heartbeats in each gap: in closed form where that holds, else step by step."""
+    found = stops.replay(arrivals, end, most, world, interval=settings.interval)
+    return found or _stepped(Stop(interval_s=settings.interval_s, most=most), arrivals, end, world, settings)
+
+
+def _fixed(arrivals: Arrivals, end: int, world: World, settings: Settings) -> Replay:
+    found = grid.fixed(arrivals, end, world, interval=settings.interval)
+    return found or _stepped(Fixed(interval_s=settings.interval_s), arrivals, end, world, settings)
+
+
+def _learned_stop(arrivals: Arrivals, end: int, world: World, settings: Settings) -> Replay:
+    worth = settings.cold_start_worth
+    most = stopping_points(arrivals, interval=settings.interval, worth=worth)
+    found = stops.replay(arrivals, end, most, world, interval=settings.interval)
+    decider = LearnedStop(interval_s=settings.interval_s, worth=worth)
+    return found or _stepped(decider, arrivals, end, world, settings)
+
+
+def _stepped(decider: Decider, arrivals: Arrivals, end: int, world: World, settings: Settings) -> Replay:
+    return simulate(arrivals, end, decider, world, interval=settings.interval)
+
+
+def _each(one: _OneModel) -> _WholeTrace:
+    """A policy that looks at each model by itself."""
+    return lambda trace, world, settings: (one(arrivals, trace.end, world, settings) for arrivals in trace.models)
+
+
+def _deciding(decider: Callable[[Settings], Decider]) -> _WholeTrace:
+    """A policy without a closed form: the event loop under what `decider` makes for each model."""
+    return _each(lambda arrivals, end, world, settings: _stepped(decider(settings), arrivals, end, world, settings))
+
+
+_POLICIES: Mapping[str, tuple[_WholeTrace, tuple[str, ...]]] = {
+    "none": (_each(partial(stopped, most=0)), ()),
+    "fixed": (_each(_fixed), ("interval_s",)),
+    "aware": (_each(partial(stopped, most=NEVER)), ("interval_s",)),
+    "ski": (
+        _each(lambda arrivals, end, world, told: stopped(arrivals, end, world, told, int(told.cold_start_worth))),
+        ("interval_s", "cold_start_worth"),
+    ),
+    "learned-stop": (_each(_learned_stop), ("interval_s", "cold_start_worth")),
+    "hybrid": (_deciding(lambda settings: Hybrid(interval_s=settings.interval_s)), ("interval_s",)),
+}
+NAMES = (*_POLICIES, "cron-30s", "cron-30s-08-20")
+"""Every policy by name. A cron job may have any seconds and hours in the place of these."""
+_CRON = re.compile(r"cron-(?P<every>[1-9][0-9]{0,5})s(?:-(?P<opens>[0-9]{2})-(?P<closes>[0-9]{2}))?", re.ASCII)
+
+
+def policy(name: str, settings: Settings) -> Policy:
+    """The policy of that name. Raises ValueError, with all names, where there is none."""
+    if name in _POLICIES:
+        replay, heeds = _POLICIES[name]
+        return Policy(name=name, heeds=heeds, replay=replay, settings=settings)
+    match = _CRON.fullmatch(name)
+    if match is None:
+        raise ValueError(f"{name!r} is no policy: write one of {', '.join(NAMES)}")
+    hours = (int(match["opens"]), int(match["closes"])) if match["opens"] else (0, 24)
+    job = grid.Cron(every=int(match["every"]) * SECOND, opens=hours[0], closes=hours[1])
+    replay = _each(lambda arrivals, end, world, _: grid.cron(arrivals, end, job, world))
+    return Policy(name=name, heeds=(), replay=replay, settings=settings)
