@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from warmer.core.backtest.world import World
 
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s?%", re.ASCII)
-HEADERS = ("trace", "policy", "cold", "heartbeats", "of cron-30s", "added p95", "p99", "booting", "online", "cost")
+HEADERS = ("trace", "policy", "cold", "heartbeats", "of cron", "wait p99", "online")
 
 
 def _share(given: str | float) -> float:
@@ -115,7 +115,8 @@ def backtest(
         facts = {"idle_timeout_s": idle_timeout, "boot_s": boot, "seed": seed}
         report.write_json({"schema": 1, "world": facts, "rows": rows, "yardsticks": yardsticks}, sys.stdout)
     else:
-        report.write_table(HEADERS, table, sys.stdout, left=2)
+        headers = HEADERS if price_per_second is None else (*HEADERS, "cost")
+        report.write_table(headers, table, sys.stdout, left=2)
         typer.echo("The last two of each trace know the future: bounds, not policies.")
 
 
@@ -179,7 +180,7 @@ def _progress(trace: Trace, policies: int) -> Iterator[Callable[[], None]]:
 
 
 def _cells(rows: Sequence[Row]) -> Iterator[Sequence[str]]:
-    """The rows of one trace under HEADERS."""
+    """The rows of one trace under HEADERS, and the cost where it is known."""
     from warmer import report
 
     cron = next(row.heartbeats for row in rows if row.policy == "cron-30s")
@@ -190,9 +191,7 @@ def _cells(rows: Sequence[Row]) -> Iterator[Sequence[str]]:
             "-" if row.cold_share is None else f"{row.cold_share * 100:.2f} %",
             f"{row.heartbeats:,}",
             f"{row.heartbeats / cron:.3f}" if cron else "-",
-            report.seconds(row.added_latency_s.p95),
             report.seconds(row.added_latency_s.p99),
-            f"{row.boot_seconds / 3600:,.1f} h",
             f"{row.online_seconds / 3600:,.1f} h",
-            report.money(row.cost_usd),
+            *((report.money(row.cost_usd),) if row.cost_usd is not None else ()),
         )
