@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.filled
 
-.PHONY: demo test check lab clean
+.PHONY: demo test check lab bench-policy clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -27,6 +27,9 @@ check: $(STAMP)  ## style, types and the borders between the rooms
 
 lab: $(STAMP)  ## the ways in, validated by the tools of their hosts (installs Debian packages: run as root)
 	bash tests/lab/run
+
+bench-policy: $(STAMP)  ## the policies' goals on real traces, from ../shared/traces
+	$(BIN)/python benchmarks/policy.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
