@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness.processes import Desk, Sandbox
@@ -133,3 +134,18 @@ def test_the_ledgers_calls_can_be_replayed(wired: Desk, sandbox: Sandbox) -> Non
     assert wired.run("once", "-c", file).code == 0
     row = wired.run("backtest", "-c", file, "--json").document["rows"][0]
     assert (row["trace"], row["models"], row["requests"]) == ("ledger", 1, 3)
+
+
+def test_adaptive_holds_a_target_or_goes_by_a_price_and_names_the_one_it_goes_by(desk: Desk) -> None:
+    def row(*args: str) -> Any:
+        ran = desk.run("backtest", "--example", "office", "--policy", "adaptive", "--json", *args)
+        assert ran.code == 0, ran.err
+        (found,) = [row for row in ran.document["rows"] if row["policy"] == "adaptive"]
+        return found
+
+    priced, held = row("--cold-start-worth", "80"), row("--cold-target", "5%")
+    assert priced["parameters"] == {"interval_s": 50.0, "cold_start_worth": 80.0}
+    assert held["parameters"] == {"interval_s": 50.0, "cold_target": 0.05}
+    assert held["cold_share"] < 0.07
+    assert row("--cold-target", "5%") == held
+    assert desk.run("backtest", "--example", "office", "--cold-target", "5%").code == 2

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from warmer.core.adaptive import Adaptive, hold
 from warmer.core.backtest import grid, stops
 from warmer.core.backtest.decider import Decider
 from warmer.core.backtest.deciders import Fixed, Stop
@@ -16,6 +17,7 @@ from warmer.core.backtest.replay import Replay
 from warmer.core.backtest.simulate import simulate
 from warmer.core.backtest.trace import SECOND, Arrivals, Trace
 from warmer.core.backtest.world import World
+from warmer.core.worth import Goal, Price, Purse
 
 REFERENCES = ("none", "cron-30s", "cron-30s-08-20")
 """What every policy is compared with: nothing, and the cron job everyone writes, day and night or by day."""
@@ -64,7 +66,9 @@ class Policy:
             "cold_start_worth": self.settings.cold_start_worth,
             "cold_target": self.settings.cold_target,
         }
-        return {name: value for name in self.heeds if (value := given[name]) is not None}
+        # A share to hold takes the place of a price.
+        idle = "cold_start_worth" if "cold_target" in self.heeds and self.settings.cold_target is not None else ""
+        return {name: value for name in self.heeds if name != idle and (value := given[name]) is not None}
 
     def on(self, trace: Trace, world: World) -> Iterator[Replay]:
         """This policy on each model of `trace`, in their order."""
@@ -104,6 +108,17 @@ def _deciding(decider: Callable[[Settings], Decider]) -> _WholeTrace:
     return _each(lambda arrivals, end, world, settings: _stepped(decider(settings), arrivals, end, world, settings))
 
 
+def _adaptive(trace: Trace, world: World, settings: Settings) -> Iterator[Replay]:
+    """Every model by its own forecast; a cold target is one for all of them together."""
+    purse: Purse = Price(settings.cold_start_worth)
+    if settings.cold_target is not None:
+        calls = [(arrivals.at / SECOND).tolist() for arrivals in trace.models]
+        purse = hold(Goal(settings.cold_target), calls, interval_s=settings.interval_s)
+    for arrivals in trace.models:
+        decider = Adaptive(interval_s=settings.interval_s, boot_s=world.boot_median / SECOND, purse=purse)
+        yield _stepped(decider, arrivals, trace.end, world, settings)
+
+
 _POLICIES: Mapping[str, tuple[_WholeTrace, tuple[str, ...]]] = {
     "none": (_each(partial(stopped, most=0)), ()),
     "fixed": (_each(_fixed), ("interval_s",)),
@@ -113,6 +128,7 @@ _POLICIES: Mapping[str, tuple[_WholeTrace, tuple[str, ...]]] = {
         ("interval_s", "cold_start_worth"),
     ),
     "learned-stop": (_each(_learned_stop), ("interval_s", "cold_start_worth")),
+    "adaptive": (_adaptive, ("interval_s", "cold_start_worth", "cold_target")),
     "hybrid": (_deciding(lambda settings: Hybrid(interval_s=settings.interval_s)), ("interval_s",)),
 }
 NAMES = (*_POLICIES, "cron-30s", "cron-30s-08-20")
