@@ -234,6 +234,33 @@ def test_the_figures_behind_a_decision_decide_it() -> None:
         assert sent == (figures.chance >= figures.break_even)
 
 
+def test_a_gap_that_is_probed_moves_the_look_and_not_what_a_heartbeat_buys() -> None:
+    decider = Adaptive(worth=500.0, interval_s=240.0)
+    for at in SAMPLES["office"]:
+        decider.seen(at)
+    last = SAMPLES["office"][-1]
+    assert decider.next_look(last, last + 2.0) == last + 242.0
+    for gap in (300.0, 90.0):
+        decider.gap_s = gap
+        assert decider.next_look(last, last + 2.0) == last + 2.0 + gap
+        assert decider.explain(last + gap).within_s == 240.0
+
+
+@pytest.mark.parametrize("gap", [0.0, -1.0, math.nan, math.inf])
+def test_a_gap_that_is_no_time_is_refused(gap: float) -> None:
+    decider = Adaptive(worth=80.0)
+    with pytest.raises(ValueError, match="gap_s"):
+        decider.gap_s = gap
+
+
+def test_the_last_request_is_known() -> None:
+    decider = Adaptive(worth=80.0)
+    assert decider.last_s is None
+    decider.seen(100.0)
+    decider.seen(130.0)
+    assert decider.last_s == 130.0
+
+
 def test_gaps_of_years_and_two_at_once_are_borne() -> None:
     year = 365 * DAY
     times = [0.0, 0.0, 5.0, 2 * year, 2 * year, 30 * year]

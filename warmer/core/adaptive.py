@@ -66,6 +66,7 @@ class Adaptive:
             raise ValueError(f"boot_s {boot_s}, boot_price {boot_price} and worth {worth} cannot be negative")
         self.interval_s, self.boot_s, self.boot_price = interval_s, boot_s, boot_price
         self.forecast = Forecast(beyond_s=interval_s)
+        self.gap_s = interval_s
         if purse is None:
             purse = Goal(target) if target is not None else Price(worth or 0.0)
         self.purse: Purse = purse
@@ -78,6 +79,25 @@ class Adaptive:
         self._warm = True  # as of the last look
         self._worth, self._least_warm, self._least_cold = 0.0, math.inf, math.inf
         self._set_worth(self.purse.worth_at(0.0))
+
+    @property
+    def gap_s(self) -> float:
+        """Seconds left from an activity to the next heartbeat: the interval, unless the idle time-out is probed.
+
+        What a heartbeat buys is the interval still. May be set at any time; ValueError where it is no time.
+        """
+        return self._gap_s
+
+    @gap_s.setter
+    def gap_s(self, gap_s: float) -> None:
+        if not (math.isfinite(gap_s) and gap_s > 0):
+            raise ValueError(f"gap_s is {gap_s}: give the seconds to leave before the next heartbeat")
+        self._gap_s = gap_s
+
+    @property
+    def last_s(self) -> float | None:
+        """The last request seen; None before the first."""
+        return self.forecast.last
 
     # The decider
 
@@ -100,11 +120,11 @@ class Adaptive:
         forecast.seen(at_s)
 
     def next_look(self, now_s: float, last_activity_s: float | None) -> float:
-        """When the warmth runs out; past that, when a boot is next worth it. inf: not before the next request."""
+        """When the gap is over; past that, when a boot is next worth it. inf: not before the next request."""
         last = self.forecast.last
         if last is None or not self._pays:
             return math.inf
-        due = (last if last_activity_s is None else last_activity_s) + self.interval_s
+        due = (last if last_activity_s is None else last_activity_s) + self._gap_s
         if due >= now_s and due > self._refused + SAME_S:
             return due  # most requests come before, and then nothing needs to be weighed
         if self._moving:
