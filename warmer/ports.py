@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -18,8 +18,14 @@ from warmer.core.beat import (
     Request,
     Use,
 )
+from warmer.core.learned import Evidence
+from warmer.core.listing import Page
 from warmer.core.spec import Target
 from warmer.core.state import History
+
+RECENT_AT_MOST = 10_000
+"""How many predictions `Provider.recent` gives. An account that may create 600 a minute makes as many in 17 minutes,
+and a list of 100 a page is read as far within half a minute: whoever needs more of it takes the pages."""
 
 
 class Clock(Protocol):
@@ -85,7 +91,15 @@ class Provider(Protocol):
         """Ask for the prediction to be stopped; harmless on a finished one."""
         ...
 
-    async def recent(self, since: datetime, *, limit: int = 1000) -> tuple[Prediction, ...]:
+    def pages(self, since: datetime | None = None, *, cursor: str | None = None) -> AsyncIterator[Page]:
+        """The account's predictions, newest first, page by page: those created at or after `since`, or all there are.
+
+        `since` is by the provider's clock; `cursor` goes on where the page that gave it ended. Raises ModelRefused
+        where the provider does not take that cursor any more.
+        """
+        ...
+
+    async def recent(self, since: datetime, *, limit: int = RECENT_AT_MOST) -> tuple[Prediction, ...]:
         """The account's predictions created at or after `since` (provider's clock), newest first, at most `limit`."""
         ...
 
@@ -148,6 +162,17 @@ class Ledger(Protocol):
 
     def newest_request_at(self) -> datetime | None:
         """Creation of the newest customer call on record, over all models."""
+        ...
+
+    def evidence(self, model: str, *, since: datetime | None = None, limit: int) -> tuple[Evidence, ...]:
+        """What the latest `limit` of the model's beats and calls that ended after `since` met, oldest first.
+
+        Only what tells something: warm or cold for sure, after a gap no shorter than a host could tell.
+        """
+        ...
+
+    def call_times(self, model: str, *, after: datetime | None = None) -> tuple[datetime, ...]:
+        """When customers called `model`, later than `after`, in order."""
         ...
 
     def count_tick(self, model: str, reason: Reason, at: datetime) -> None:

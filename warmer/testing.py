@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from warmer.core.beat import BeatRequest, Contract, Prediction, Status
+from warmer.core.listing import Page
 from warmer.core.price import Billing
 from warmer.core.schema_input import component, kind_of
 from warmer.core.spec import Target, TargetKind
 from warmer.errors import ModelRefused, ProviderError, Unavailable
-from warmer.ports import Clock
+from warmer.ports import RECENT_AT_MOST, Clock
 from warmer.sandbox import predictions as sandbox
 from warmer.sandbox.inputs import InvalidInputError
 from warmer.sandbox.world import NotThereError, World
@@ -26,6 +27,7 @@ from warmer.sandbox.world import NotThereError, World
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 _SKEW_NOTED = timedelta(seconds=2)
+_PAGE = 100  # predictions, as the API has it
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -210,12 +212,27 @@ class WorldProvider:
         """Cancel in the world."""
         self._world.cancel(self._now(), prediction_id)
 
-    async def recent(self, since: datetime, *, limit: int = 1000) -> tuple[Prediction, ...]:
-        """The world's own list."""
+    async def pages(self, since: datetime | None = None, *, cursor: str | None = None) -> AsyncIterator[Page]:
+        """The world's own list; a cursor says how many predictions are older."""
+        while True:
+            self._world.advance(self._now())
+            listed = self._world.predictions()[: None if cursor is None else int(cursor)]
+            older = max(0, len(listed) - _PAGE)
+            found = [prediction_of(one) for one in reversed(listed[older:]) if since is None or one.created_at >= since]
+            cursor = str(older) if older and len(found) == _PAGE else None
+            yield Page(predictions=tuple(found), cursor=cursor)
+            if cursor is None:
+                return
+
+    async def recent(self, since: datetime, *, limit: int = RECENT_AT_MOST) -> tuple[Prediction, ...]:
+        """The newest of the world's own list."""
         self.lists += 1
-        self._world.advance(self._now())
-        made = [prediction_of(one) for one in reversed(self._world.predictions()) if one.created_at >= since]
-        return tuple(made[:limit])
+        found = list[Prediction]()
+        async for page in WorldProvider.pages(self, since):
+            found += page.predictions
+            if len(found) >= limit:
+                break
+        return tuple(found[:limit])
 
     async def verify(self) -> str:
         """The account's name."""

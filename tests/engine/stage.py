@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from warmer.core.beat import BeatRequest, Contract, Observation, Prediction, Reason
 from warmer.core.hours import ActiveHours
+from warmer.core.listing import Page
 from warmer.core.price import price_of
 from warmer.core.spec import ModelSpec, PolicyName, Spec, Target, TargetKind
 from warmer.engine.account import Account
@@ -23,7 +24,7 @@ from warmer.engine.heartbeat import Tick
 from warmer.engine.recovery import Recovery
 from warmer.errors import Doubtful, ProviderError
 from warmer.ledger import SqlLedger, open_ledger
-from warmer.ports import Provider
+from warmer.ports import RECENT_AT_MOST, Provider
 from warmer.sandbox.catalogue import MODELS, schema
 from warmer.sandbox.journal import Call
 from warmer.sandbox.traits import Kind, Traits, Version, version_id
@@ -87,6 +88,7 @@ class Host(WorldProvider):
         self.sent: list[tuple[datetime, str]] = []  # every create that was tried
         self.since: list[datetime] = []  # what each listing asked for
         self.listed: list[int] = []  # how many predictions it gave
+        self.paged: list[int] = []  # how many predictions each page gave
         self.cancelled: list[str] = []
         self.closed = False
 
@@ -116,7 +118,14 @@ class Host(WorldProvider):
         await self._travel("read")
         return await super().read(prediction_id)
 
-    async def recent(self, since: datetime, *, limit: int = 1000) -> tuple[Prediction, ...]:
+    async def pages(self, since: datetime | None = None, *, cursor: str | None = None) -> AsyncIterator[Page]:
+        await self._travel("pages", cursor or "")
+        async for page in super().pages(since, cursor=cursor):
+            self.paged.append(len(page.predictions))
+            yield page
+            await self._travel("pages", page.cursor or "")
+
+    async def recent(self, since: datetime, *, limit: int = RECENT_AT_MOST) -> tuple[Prediction, ...]:
         await self._travel("recent")
         found = await super().recent(since, limit=limit)
         self.since.append(since)

@@ -12,6 +12,7 @@ import pytest
 
 from warmer import errors
 from warmer.core.beat import Status
+from warmer.core.listing import Page
 from warmer.core.price import Billing
 from warmer.core.spec import Target, TargetKind
 
@@ -341,6 +342,52 @@ def test_a_list_that_goes_in_circles_comes_to_an_end(client: Any) -> None:
     site = Site(predictions=page)
     assert [p.id for p in asyncio.run(client(site).recent(SINCE))] == ["p1"]
     assert len(site.asked) == 2
+
+
+async def _walk(replicate: Any, *args: Any, **more: Any) -> list[Page]:
+    return [page async for page in replicate.pages(*args, **more)]
+
+
+def test_a_walk_goes_on_from_the_cursor_it_was_left_at(client: Any) -> None:
+    site = Site(predictions=_pages(10, 25, "https://elsewhere.test/v1/predictions?cursor={}&x=1"))
+    first, second, third = asyncio.run(_walk(client(site)))
+    assert [len(page.predictions) for page in (first, second, third)] == [10, 10, 5]
+    assert (first.cursor, third.cursor) == ("cursor=10&x=1", None)
+    assert asyncio.run(_walk(client(site), cursor=first.cursor)) == [second, third]
+    assert all("created_after" not in request.url.params for request in site.asked)
+    assert {request.url.host for request in site.asked} == {"api.example.test"}
+
+
+def test_a_walk_of_an_empty_account_is_one_empty_page(client: Any) -> None:
+    site = Site(predictions=_pages(10, 0, "{}"))
+    assert asyncio.run(_walk(client(site))) == [Page(predictions=(), cursor=None)]
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_cursor_that_is_not_taken_any_more_is_refused_and_not_asked_for_again(client: Any, status: int) -> None:
+    site = Site(predictions=httpx.Response(status, json={"detail": "Invalid cursor", "status": status}))
+    with pytest.raises(errors.ModelRefused):
+        asyncio.run(_walk(client(site), cursor="cursor=old"))
+    assert len(site.asked) == 1
+
+
+def test_a_page_that_is_refused_for_the_pace_is_waited_for_and_none_is_lost(client: Any, jump: Any) -> None:
+    pages, refused = _pages(10, 25, "https://api.example.test/v1/predictions?cursor={}"), iter([False, True, False])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if next(refused, False):
+            return httpx.Response(429, json={"detail": "Request was throttled.", "retry_after": 7})
+        return pages(request)
+
+    found = asyncio.run(_walk(client(Site(predictions=answer))))
+    assert [p.id for page in found for p in page.predictions] == [f"p{n}" for n in range(25)]
+    assert jump.monotonic() >= 7
+
+
+def test_a_walk_keeps_to_the_reads_that_the_account_may_make(client: Any, jump: Any) -> None:
+    site = Site(predictions=_pages(1, 40, "https://api.example.test/v1/predictions?cursor={}"))
+    asyncio.run(_walk(client(site, reads_per_minute=60)))
+    assert jump.monotonic() >= 39
 
 
 @pytest.mark.parametrize("body", [[], {"results": None}, "x", None])

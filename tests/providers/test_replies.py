@@ -113,7 +113,7 @@ def test_a_reply_without_an_id_is_no_prediction(reply: Any) -> None:
 def test_an_odd_row_of_the_list_does_not_hide_the_others() -> None:
     page = page_of({"results": [None, {"id": "a b"}, FINISHED], "next": None}, NOW)
     assert page is not None
-    assert [p.id for p in page[0]] == [FINISHED["id"]]
+    assert [p.id for p in page.predictions] == [FINISHED["id"]]
 
 
 def test_text_is_short_plain_and_can_be_encoded() -> None:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 import httpx
 
 from warmer.core.beat import BeatRequest, Contract, Prediction
+from warmer.core.listing import Page
 from warmer.core.price import Billing
 from warmer.core.schema_input import component, kind_of
 from warmer.core.spec import AccountSpec, Target, TargetKind
 from warmer.core.units import format_instant
 from warmer.errors import Doubtful, ModelRefused, ProviderError, Throttled, Unavailable, Unreachable
-from warmer.ports import Clock
+from warmer.ports import RECENT_AT_MOST, Clock
 from warmer.providers.problems import problem_of, stated_limit
 from warmer.providers.rate import RateBudget
 from warmer.providers.replies import at, is_id, page_of, prediction_of, word
@@ -35,7 +36,6 @@ SHORT_WAIT = timedelta(seconds=10)
 SKEW_NOTED_S = 2.0
 """The Date header counts whole seconds and is a journey old: less is no skew, and a longer journey tells none."""
 MIN_CANCEL_AFTER_S = 5
-_MAX_PAGES = 50
 
 
 class Replicate:
@@ -151,25 +151,38 @@ class Replicate:
         except ModelRefused:
             return  # finished, or gone: nothing is left to stop
 
-    async def recent(self, since: datetime, *, limit: int = 1000) -> tuple[Prediction, ...]:
-        """The account's predictions created at or after `since` (provider's clock), newest first, at most `limit`."""
-        params = {"created_after": format_instant(since)}
-        found: dict[str, Prediction] = {}
-        for _ in range(_MAX_PAGES):
+    async def pages(self, since: datetime | None = None, *, cursor: str | None = None) -> AsyncIterator[Page]:
+        """The account's predictions, newest first: those created at or after `since`, or all there are.
+
+        `cursor` goes on where the page that gave it ended. Raises ModelRefused where the provider does not take it any
+        more. No prediction comes twice, and a list that goes in circles ends.
+        """
+        first = {} if since is None else {"created_after": format_instant(since)}
+        seen = set[str]()
+        while True:
+            params = first | dict(parse_qsl(cursor or ""))
             reply = await self._read("GET", "/predictions", about="the account's predictions", params=params)
             page = page_of(reply.body, self._provider_now())
             if page is None:
                 raise Unavailable(
                     "the list of the account's predictions could not be read. It is worth another try later"
                 )
-            items, following = page
-            fresh = {p.id: p for p in items if p.id not in found and p.created_at >= since}
-            found |= fresh
-            if following is None or not fresh or len(found) >= limit or any(p.created_at < since for p in items):
+            fresh = {p.id: p for p in page.predictions if p.id not in seen}
+            seen.update(fresh)
+            wanted = tuple(p for p in fresh.values() if since is None or p.created_at >= since)
+            cursor = page.cursor if wanted and len(wanted) == len(fresh) else None
+            yield Page(predictions=wanted, cursor=cursor)
+            if cursor is None:
+                return
+
+    async def recent(self, since: datetime, *, limit: int = RECENT_AT_MOST) -> tuple[Prediction, ...]:
+        """The account's predictions created at or after `since` (provider's clock), newest first, at most `limit`."""
+        found = list[Prediction]()
+        async for page in self.pages(since):
+            found += page.predictions
+            if len(found) >= limit:
                 break
-            # Only the cursor is taken from the address: where it points is not trusted with the token.
-            params = params | dict(parse_qsl(urlsplit(following).query))
-        return tuple(sorted(found.values(), key=lambda p: p.created_at, reverse=True)[:limit])
+        return tuple(sorted(found, key=lambda p: p.created_at, reverse=True)[:limit])
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -8,8 +8,10 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from warmer.core.beat import Prediction, Status
+from warmer.core.listing import Page
 from warmer.core.units import parse_instant
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -73,17 +75,24 @@ def prediction_of(reply: object, received_at: datetime) -> Prediction | None:
     )
 
 
-def page_of(reply: object, received_at: datetime) -> tuple[tuple[Prediction, ...], str | None] | None:
-    """A page of the account's list and the address of the next one; None where the reply is no page.
+def page_of(reply: object, received_at: datetime) -> Page | None:
+    """A page of the account's list; None where the reply is no page.
 
-    An item that is no prediction is left out: one odd row must not hide the others.
+    An item that is no prediction is left out: one odd row must not hide the others. Of the address of the next page
+    only the query is kept: where it points is not trusted with the token.
     """
     items = at(reply, "results")
     if not isinstance(items, list):
         return None
     found = (prediction_of(item, received_at) for item in items)
-    following = at(reply, "next")
-    return tuple(p for p in found if p is not None), following if isinstance(following, str) and following else None
+    return Page(predictions=tuple(p for p in found if p is not None), cursor=_query(at(reply, "next")))
+
+
+def _query(address: object) -> str | None:
+    try:
+        return urlsplit(address).query or None if isinstance(address, str) else None
+    except ValueError:
+        return None
 
 
 def _instant(value: object) -> datetime | None:
