@@ -9,7 +9,8 @@ import pytest
 
 from warmer.core.beat import BeatKey, BeatRequest, OpenBeat, Prediction, Reason, Status, Use, Verdict
 from warmer.core.hours import ActiveHours
-from warmer.core.observe import concerns, observe, request_of, unsent
+from warmer.core.observe import concerns, judged, observe, request_of, unsent
+from warmer.core.past import Past
 from warmer.core.price import Billing, Price
 from warmer.core.spec import ModelSpec, Target, TargetKind
 
@@ -136,7 +137,9 @@ def test_a_beat_that_may_have_left_costs_nobody_knows_what() -> None:
 
 
 def test_a_customers_call_is_recorded_as_the_facts_of_it() -> None:
-    call = request_of(DONE, "llama", others=(), last_activity=CREATED - timedelta(seconds=2), warm_waits=())
+    known = request_of(DONE, "llama")
+    assert (known.gap_s, known.verdict) == (None, Verdict.UNSURE)
+    call = judged(known, Past((), CREATED - timedelta(seconds=2)), ())
 
     assert (call.model, call.prediction_id, call.created_at) == ("llama", "p", CREATED)
     assert (call.gap_s, call.wait_s, call.run_s) == (2.0, 0.1, 0.5)
@@ -148,7 +151,7 @@ def test_a_customers_call_that_waits_is_unsure_until_it_has_started() -> None:
     started = replace(waiting, status=Status.PROCESSING, started_at=CREATED + timedelta(seconds=30))
 
     def verdict(prediction: Prediction) -> Verdict:
-        return request_of(prediction, "llama", others=(), last_activity=None, warm_waits=()).verdict
+        return judged(request_of(prediction, "llama"), Past(()), ()).verdict
 
     assert verdict(waiting) is Verdict.UNSURE
     assert verdict(started) is Verdict.COLD

@@ -124,15 +124,15 @@ class Use:
     wait_s: float | None
 
     @classmethod
-    def of(cls, prediction: Prediction) -> Use:
-        """The times of `prediction`."""
+    def of(cls, seen: Prediction | Observation | Request) -> Use:
+        """The times of `seen`. A beat that never reached the provider used nothing: do not ask for that."""
         return cls(
-            id=prediction.id,
-            status=prediction.status,
-            created_at=prediction.created_at,
-            started_at=prediction.started_at,
-            completed_at=prediction.completed_at,
-            wait_s=prediction.wait_s,
+            id=seen.id if isinstance(seen, Prediction) else seen.prediction_id or "",
+            status=seen.status,
+            created_at=seen.created_at,
+            started_at=seen.started_at,
+            completed_at=seen.completed_at,
+            wait_s=seen.wait_s,
         )
 
     def was_waiting_at(self, moment: datetime) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from warmer.core.beat import Observation, OpenBeat, Prediction, Request, Status, Use, Verdict
+from warmer.core.past import Past
 from warmer.core.price import Price, run_cost
 from warmer.core.spec import ModelSpec, TargetKind
 from warmer.core.verdict import baseline_s, judge
@@ -66,26 +68,30 @@ def unsent(beat: OpenBeat, error: str, *, certain: bool) -> Observation:
     )
 
 
-def request_of(
-    prediction: Prediction,
-    model: str,
-    *,
-    others: Sequence[Use],
-    last_activity: datetime | None,
-    warm_waits: Sequence[float],
-) -> Request:
-    """A customer's call as facts; its verdict stays unsure until it has started."""
+def request_of(prediction: Prediction, model: str) -> Request:
+    """A customer's call as facts, of which gap and verdict are not known before it is `judged`."""
     return Request(
         model=model,
         prediction_id=prediction.id,
         created_at=prediction.created_at,
         started_at=prediction.started_at,
         completed_at=prediction.completed_at,
-        gap_s=_gap_s(prediction.created_at, last_activity),
+        gap_s=None,
         wait_s=prediction.wait_s,
         run_s=prediction.run_s,
-        verdict=judge(Use.of(prediction), others, baseline_s(warm_waits)),
+        verdict=Verdict.UNSURE,
         status=prediction.status,
+    )
+
+
+def judged(call: Request, past: Past, warm_waits: Sequence[float]) -> Request:
+    """`call` with its gap and verdict; that stays unsure until it has started. Ask for calls in order of time."""
+    use = Use.of(call)
+    others, last_activity = past.around(use)
+    return replace(
+        call,
+        gap_s=_gap_s(call.created_at, last_activity),
+        verdict=judge(use, others, baseline_s(warm_waits)),
     )
 
 

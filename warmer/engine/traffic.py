@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from warmer.core.beat import Prediction, Request, Use
-from warmer.core.observe import concerns, request_of
+from warmer.core.observe import concerns, judged, request_of
+from warmer.core.past import Past
 from warmer.core.spec import ModelSpec
 from warmer.core.state import RUNNING_AT_MOST
 from warmer.core.verdict import JUST_ENDED
@@ -35,9 +36,11 @@ class Traffic:
         clock: Clock,
         contracts: Contracts,
         models: Callable[[], Sequence[ModelSpec]],
+        *,
+        called: Callable[[str], None] = lambda name: None,
     ) -> None:
         self._provider, self._desk, self._clock, self._contracts = provider, desk, clock, contracts
-        self._models = models
+        self._models, self._called = models, called
         self._turn = asyncio.Lock()
         self._read_at: float | None = None
         self._blind = False
@@ -85,29 +88,14 @@ class Traffic:
             self._newest = max(start, *(p.created_at for p in listed))
 
     async def _record(self, spec: ModelSpec, calls: Sequence[Prediction]) -> None:
-        await self._desk.do(lambda ledger: ledger.add_requests(_facts(ledger, spec.name, calls)))
+        if await self._desk.do(lambda ledger: ledger.add_requests(_facts(ledger, spec.name, calls))):
+            self._called(spec.name)
 
 
 def _facts(ledger: Ledger, model: str, calls: Sequence[Prediction]) -> list[Request]:
     """`calls`, oldest first, each judged against what was going on when it came."""
+    first, last = calls[0].created_at, calls[-1].created_at
+    uses = {use.id: use for use in ledger.uses(model, first - JUST_ENDED, last)} | {c.id: Use.of(c) for c in calls}
+    past = Past(sorted(uses.values(), key=lambda use: use.created_at), ledger.last_activity_before(model, first))
     warm_waits = ledger.history(model).warm_waits
-    listed = [Use.of(call) for call in calls]
-    rows = list[Request]()
-    for call in calls:
-        came = call.created_at
-        near = {
-            use.id: use for use in (*ledger.uses(model, came - JUST_ENDED, came), *listed) if use.created_at <= came
-        }
-        near.pop(call.id, None)
-        ends = [min(use.completed_at or came, came) for use in near.values() if use.started_at or use.status.is_open]
-        before = ledger.last_activity_before(model, came)
-        rows.append(
-            request_of(
-                call,
-                model,
-                others=tuple(near.values()),
-                last_activity=max([*ends, *([before] if before else [])], default=None),
-                warm_waits=warm_waits,
-            )
-        )
-    return rows
+    return [judged(request_of(call, model), past, warm_waits) for call in calls]
