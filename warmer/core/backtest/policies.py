@@ -17,7 +17,7 @@ from warmer.core.backtest.replay import Replay
 from warmer.core.backtest.simulate import simulate
 from warmer.core.backtest.trace import SECOND, Arrivals, Trace
 from warmer.core.backtest.world import World
-from warmer.core.worth import Goal, Price, Purse
+from warmer.core.worth import Goal, Purse
 
 REFERENCES = ("none", "cron-30s", "cron-30s-08-20")
 """What every policy is compared with: nothing, and the cron job everyone writes, day and night or by day."""
@@ -110,12 +110,14 @@ def _deciding(decider: Callable[[Settings], Decider]) -> _WholeTrace:
 
 def _adaptive(trace: Trace, world: World, settings: Settings) -> Iterator[Replay]:
     """Every model by its own forecast; a cold target is one for all of them together."""
-    purse: Purse = Price(settings.cold_start_worth)
+    worth: float | None = settings.cold_start_worth
+    purse: Purse | None = None
     if settings.cold_target is not None:
         calls = [(arrivals.at / SECOND).tolist() for arrivals in trace.models]
+        worth = None
         purse = hold(Goal(settings.cold_target), calls, interval_s=settings.interval_s)
     for arrivals in trace.models:
-        decider = Adaptive(interval_s=settings.interval_s, boot_s=world.boot_median / SECOND, purse=purse)
+        decider = Adaptive(interval_s=settings.interval_s, boot_s=world.boot_median / SECOND, worth=worth, purse=purse)
         yield _stepped(decider, arrivals, trace.end, world, settings)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf
 
 import numpy as np
@@ -23,42 +22,55 @@ def simulate(arrivals: Arrivals, end: int, decider: Decider, world: World, *, in
     """
     chance = Chance.of(world, arrivals.model)
     instance = _Instance(world, chance, end)
-    serve, delays, beat = instance.serve, chance.delays.tolist(), world.beat
+    serve, delays, beat, run = instance.serve, chance.delays.tolist(), world.beat, world.run
     seen, next_look, send, sent = decider.seen, decider.next_look, decider.send, decider.sent
     cold: list[int] = []
     waits: list[int] = []
     beats: list[int] = []
+
+    def ask(now: int, since: int) -> int:
+        """When to look next, asked at `now`; `since` or later."""
+        idle = instance.idle_since
+        look_s = next_look(now / SECOND, None if idle is None else idle / SECOND)
+        if look_s == inf:
+            return _NEVER
+        at = round(look_s * SECOND)
+        if at < since:
+            raise ValueError(f"the policy asks to look at {look_s} s, when it is {now / SECOND} s already")
+        return at
+
+    requests = len(arrivals)
     free = 0  # when the last heartbeat was back
     reaches, where = _NEVER, 0  # when the heartbeat that is out reaches the instance, and the place of its draws
-    look = _ask(next_look, 0, None, since=0)
+    look = ask(0, 0)
     for gap, request in enumerate([*arrivals.at.tolist(), end]):
-        before = len(beats)
+        number = 0  # of heartbeats in this gap
         while True:
             if look < request:
-                now, idle = look, instance.idle_since
-                now_s = now / SECOND
-                if not send(now_s, warm=idle is not None and now <= idle + interval):
-                    look = _ask(next_look, now, idle, since=now + 1)
+                now_s, idle = look / SECOND, instance.idle_since
+                if not send(now_s, warm=idle is not None and look <= idle + interval):
+                    look = ask(look, look + 1)
                     continue
                 sent(now_s)
-                beats.append(now)
-                where = place(gap, len(beats) - before)
-                reaches, look = now + delays[where], _NEVER
+                beats.append(look)
+                number += 1
+                where = place(gap, number)
+                reaches, look = look + delays[where], _NEVER
             if reaches >= request:
                 break
             free = serve(reaches, beat, where) + beat
             reaches = _NEVER
-            look = _ask(next_look, free, instance.idle_since, since=free)
-        if gap == len(arrivals):
+            look = ask(free, free)
+        if gap == requests:
             break
-        starts = serve(request, world.run, place(gap, 0))
+        starts = serve(request, run, place(gap, 0))
         if starts > request or instance.booted:
             cold.append(gap)
             waits.append(starts - request)
         seen(request / SECOND)
         if reaches == _NEVER:
-            now = max(request, free)
-            look = _ask(next_look, now, instance.idle_since, since=now)
+            now = request if request > free else free
+            look = ask(now, now)
     if reaches != _NEVER:
         serve(reaches, beat, where)
     was_cold = np.zeros(len(arrivals), dtype=np.bool_)
@@ -70,16 +82,6 @@ def simulate(arrivals: Arrivals, end: int, decider: Decider, world: World, *, in
         boots=instance.boots,
         online=instance.online,
     )
-
-
-def _ask(next_look: Callable[[float, float | None], float], now: int, idle: int | None, *, since: int) -> int:
-    look = next_look(now / SECOND, None if idle is None else idle / SECOND)
-    if look == inf:
-        return _NEVER
-    at = round(look * SECOND)
-    if at < since:
-        raise ValueError(f"the policy asks to look at {look} s, when it is {now / SECOND} s already")
-    return at
 
 
 class _Instance:
