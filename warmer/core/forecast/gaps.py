@@ -26,16 +26,24 @@ WEIGHT_SHARE = 0.001
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal:
-    """What is expected of a gap that began at one level of busyness, were all hours alike."""
+class Level:
+    """The table of the gaps that began at one level of busyness, and its mixture with those of all gaps."""
 
-    rates: Floats  # of each table and cell, a second
+    rate: Floats  # by cell, a second
     due: Floats  # the same, summed up to the edges of the cells
     total: Floats  # what the mixture expects up to the edges
-    rate: Floats  # of the mixture, by cell
-    near: list[float]  # requests expected in [k w, (k + 1) w] of the gap, k from 1; w: beyond_s
-    far: list[float]  # requests expected in w seconds, by cell
-    ceiling: list[float]  # the most of `far` from this cell on
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What the mixture expects, as decisions ask it. w: beyond_s."""
+
+    total: Floats  # up to the edges of the cells
+    rate: Floats  # a second, by cell
+    near: Floats  # in [k w, (k + 1) w] of the gap, k from 1
+    quick: list[float]  # the same: a list is read one by one faster
+    far: Floats  # in w seconds, by cell
+    ceiling: Floats  # the most of `far` from this cell on
 
 
 class Gaps:
@@ -50,12 +58,13 @@ class Gaps:
         self.cells = low.size
         middle = (low + high) / 2.0
         self._low, self._width = low, high - low
+        self._once = 1.0 / low
         self._halves = _runs(np.floor(2.0 * np.log2(middle)))
         self._minutes = _runs(np.where(middle < NEAR_S, np.floor(middle / 60.0), -middle))
         self._timed = middle < NEAR_S
-        windows = max(math.ceil(NEAR_S / beyond_s), 2)
-        self.near_end = windows * beyond_s
-        self._near_edges = beyond_s * np.arange(1.0, windows + 2.0)
+        self.windows = max(math.ceil(NEAR_S / beyond_s), 2)  # that `near` tells apart
+        self.near_end = self.windows * beyond_s
+        self._near_edges = beyond_s * np.arange(1.0, self.windows + 2.0)
         self._ended = np.zeros((LEVELS, self.cells))  # gaps that ended in a cell
         self._partial = np.zeros((LEVELS, self.cells))  # and the seconds they spent in it
         self._log_weight = np.full(4, -math.log(4.0))
@@ -72,34 +81,32 @@ class Gaps:
         np.add.at(self._partial, (levels, cells), weights * spent)
         self._make_tables()
 
+    def level(self, level: int) -> Level:
+        """All that is known of gaps that began at a level, made when first asked for."""
+        known = self._levels[level]
+        if known is not None:
+            return known
+        ended = self._ended[level]
+        rate = self._shrunk(ended, self._spent(ended, self._partial[level]), 2.0, self._rates[1])
+        due = self._summed(rate)
+        # The mixture outlives a time with probability sum(w exp(-due)): this is how a silence moves the weights.
+        total = -np.logaddexp(self._outlive, self._log_weight[3] - due)
+        total -= total[0]
+        made = self._levels[level] = Level(rate, due, total)
+        return made
+
     def renewal(self, level: int) -> Renewal:
         """The mixture at a level, made when first asked for."""
         known = self._renewals[level]
         if known is not None:
             return known
-        rates = np.empty((4, self.cells))
-        rates[0], rates[1], rates[2] = self._flat, self._by_half, self._by_minute
-        rates[3] = self._shrunk(self._ended[level], self._spent[level], 2.0, self._by_half)
-        due = np.zeros((4, self.cells + 1))
-        np.cumsum(rates * self._width, axis=1, out=due[:, 1:])
-        # The mixture outlives a time with probability sum(w exp(-due)): this is how a silence moves the weights.
-        lean = self._log_weight[:, None] - due
-        top = lean.max(axis=0)
-        total = -(np.log(np.exp(lean - top).sum(axis=0)) + top)
-        total -= total[0]
+        total = self.level(level).total
         rate = (total[1:] - total[:-1]) / self._width
         far = rate * self.beyond_s
         near = self.at(total, self._near_edges)
-        made = Renewal(
-            rates=rates,
-            due=due,
-            total=total,
-            rate=rate,
-            near=(near[1:] - near[:-1]).tolist(),
-            far=far.tolist(),
-            ceiling=np.maximum.accumulate(far[::-1])[::-1].tolist(),
-        )
-        self._renewals[level] = made
+        near = near[1:] - near[:-1]
+        ceiling = np.maximum.accumulate(far[::-1])[::-1]
+        made = self._renewals[level] = Renewal(total, rate, near, near.tolist(), far, ceiling)
         return made
 
     def at(self, total: Floats, since: Floats) -> Floats:
@@ -108,17 +115,30 @@ class Gaps:
 
     def _make_tables(self) -> None:
         """Every rate anew from the counts, but for those of a level."""
-        ended = self._ended
-        outlived = ended[:, ::-1].cumsum(axis=1)[:, ::-1] - ended
-        self._spent = outlived * self._width + self._partial
-        seen, spent = ended.sum(axis=0), self._spent.sum(axis=0)
-        self._flat = (float(seen.sum()) + 1.0) / (float(spent.sum()) + NEAR_S)
+        seen = self._ended.sum(axis=0)
+        spent = self._spent(seen, self._partial.sum(axis=0))
+        flat = (float(seen.sum()) + 1.0) / (float(spent.sum()) + NEAR_S)
         # Of a gap as long as none before: no more than one request in its own length.
-        parent = np.minimum(self._flat, 1.0 / self._low)
-        self._by_half = self._shrunk(seen, spent, 1.0, parent)
-        by_minute = (_per(seen, self._minutes) + 1.0) / (_per(spent, self._minutes) + 1.0 / self._by_half)
-        self._by_minute = np.where(self._timed, by_minute, self._by_half)
+        by_half = self._shrunk(seen, spent, 1.0, np.minimum(flat, self._once))
+        by_minute = (_per(seen, self._minutes) + 1.0) / (_per(spent, self._minutes) + 1.0 / by_half)
+        self._rates = np.array((np.full(self.cells, flat), by_half, np.where(self._timed, by_minute, by_half)))
+        self._due = self._summed(self._rates)
+        # The logarithm of how likely these three expect a gap to outlive each edge.
+        self._outlive = np.logaddexp.reduce(self._log_weight[:3, None] - self._due, axis=0)
+        self._levels: list[Level | None] = [None] * LEVELS
         self._renewals: list[Renewal | None] = [None] * LEVELS
+
+    def _spent(self, ended: Floats, partial: Floats) -> Floats:
+        """Seconds that gaps spent in each cell: all of it, but for the cell in which they ended."""
+        outlived = ended[::-1].cumsum()[::-1] - ended
+        spent: Floats = outlived * self._width + partial
+        return spent
+
+    def _summed(self, rates: Floats) -> Floats:
+        """Rates by cell, summed up to the edges of the cells."""
+        due = np.zeros((*rates.shape[:-1], self.cells + 1))
+        np.cumsum(rates * self._width, axis=-1, out=due[..., 1:])
+        return due
 
     def _shrunk(self, seen: Floats, spent: Floats, prior: float, parent: Floats) -> Floats:
         """Events over exposure by half-octave, with `prior` events at the parent's rate."""
@@ -126,14 +146,15 @@ class Gaps:
 
     def _weigh(self, levels: Indices, cells: Indices, spent: Floats) -> None:
         """Move the weights towards the tables that foretold these gaps best."""
-        score = np.empty((spent.size, 4))
+        rates, due = np.empty((4, spent.size)), np.empty((4, spent.size))
+        rates[:3], due[:3] = self._rates[:, cells], self._due[:, cells]
         for level in set(levels.tolist()):
-            mine, renewal = levels == level, self.renewal(level)
-            rates = renewal.rates[:, cells[mine]]
-            score[mine] = (np.log(rates) - renewal.due[:, cells[mine]] - rates * spent[mine]).T
+            mine, own = levels == level, self.level(level)
+            rates[3, mine], due[3, mine] = own.rate[cells[mine]], own.due[cells[mine]]
+        score = np.log(rates) - due - rates * spent
         count = spent.size
         memory = WEIGHT_MEMORY ** np.arange(count - 1.0, -1.0, -1.0)
-        lean = WEIGHT_MEMORY**count * self._log_weight + memory @ score
+        lean = WEIGHT_MEMORY**count * self._log_weight + score @ memory
         likely = np.exp(lean - lean.max())
         self._log_weight = np.log((1.0 - WEIGHT_SHARE) * likely / likely.sum() + WEIGHT_SHARE / likely.size)
 

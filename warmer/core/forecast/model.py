@@ -11,8 +11,9 @@ from warmer.core.forecast.gaps import FORGET_PER_DAY, LEVELS, Floats, Gaps, Indi
 from warmer.core.forecast.rhythm import DAY_S, LONGEST_S, SLOT_S, WEEK, Rhythm, by_slot
 
 BUSY_S = 3_600.0  # the count of requests decays by e in this time
-# Tables are made anew once this much more is known, or a day has passed: one gap among thousands moves nothing.
-GROWTH = 0.15
+# Tables are made anew once this much more is known, or this long has passed: one gap among thousands moves nothing.
+GROWTH = 0.2
+ANEW_S = 2 * DAY_S
 WEEKS_AHEAD = 4
 
 
@@ -36,6 +37,7 @@ class Forecast:
         self._gaps, self._rhythm = Gaps(beyond_s), Rhythm()
         self._edges: list[float] = self._gaps.edges.tolist()
         self._near_end, self._last_cell = self._gaps.near_end, self._gaps.cells - 1
+        self._steps = beyond_s * np.arange(self._gaps.windows)
         self._renewal: Renewal | None = None  # that of the gap now running, once asked for
         self._week = self._rhythm.quick
 
@@ -47,7 +49,7 @@ class Forecast:
         gap = at_s - last
         if gap > self.beyond_s:
             self._pending.append((last, gap, self._level()))
-            if len(self._pending) > GROWTH * self._learned or at_s - self._learned_at > DAY_S:
+            if len(self._pending) > GROWTH * self._learned or at_s - self._learned_at > ANEW_S:
                 self._learn(at_s)
         if gap > 0:
             self._busy *= math.exp(-gap / BUSY_S)
@@ -71,11 +73,11 @@ class Forecast:
             if place < 0.0:
                 place = 0.0
             step = int(place)
-            near = renewal.near
+            near = renewal.quick
             base = near[step]
             base += (place - step) * (near[step + 1] - base)
         else:
-            base = renewal.far[min(bisect_right(self._edges, since) - 1, self._last_cell)]
+            base = float(renewal.far[min(bisect_right(self._edges, since) - 1, self._last_cell)])
         return base * self._week[int((at_s + self._half_window) // SLOT_S) % WEEK]
 
     def next_above(self, least: float, from_s: float) -> float:
@@ -91,12 +93,16 @@ class Forecast:
         if self._most(renewal, at - last) < least:
             return math.inf
         if at - last < self._near_end:
-            moments = at + window * np.arange(math.ceil((self._near_end - (at - last)) / window))
-            base = np.interp((moments - last) / window - 1.0, np.arange(len(renewal.near)), renewal.near)
-            hits = base * week[((moments + self._half_window) // SLOT_S).astype(np.int64) % WEEK] >= least
-            if hits.any():
-                return float(moments[int(hits.argmax())])
-            at += window * moments.size
+            place = max((at - last) / window - 1.0, 0.0)
+            step = int(place)
+            near, after = renewal.near[step:-1], renewal.near[step + 1 :]
+            moments = at + self._steps[: near.size]
+            slots = ((moments + self._half_window) // SLOT_S).astype(np.int64)
+            hits = (near + (place - step) * (after - near)) * week[slots % WEEK] >= least
+            first = int(hits.argmax())
+            if hits[first]:
+                return float(moments[first])
+            at += window * near.size
         if self.expected(at) >= least:
             return at
         for _ in range(WEEKS_AHEAD):
@@ -144,7 +150,7 @@ class Forecast:
     def _most(self, renewal: Renewal, since: float) -> float:
         """A bound of `expected` from `since` on."""
         cell = min(max(bisect_right(self._edges, since) - 1, 0), self._last_cell)
-        return renewal.ceiling[cell] * self._rhythm.most
+        return float(renewal.ceiling[cell]) * self._rhythm.most
 
     def _learn(self, now_s: float) -> None:
         """Fold the pending gaps in."""
@@ -158,7 +164,7 @@ class Forecast:
         def due_between(gap: Indices, low: Floats, high: Floats) -> Floats:
             due, owners = np.empty(gap.size), levels[gap]
             for level in set(levels.tolist()):
-                mine, total = owners == level, self._gaps.renewal(level).total
+                mine, total = owners == level, self._gaps.level(level).total
                 since = starts[gap[mine]]
                 due[mine] = self._gaps.at(total, high[mine] - since) - self._gaps.at(total, low[mine] - since)
             return due
