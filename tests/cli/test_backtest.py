@@ -84,7 +84,7 @@ def test_a_table_is_plain_text_in_a_pipe(desk: Desk, trace: str) -> None:
     lines = ran.out.splitlines()
     assert lines[0].split()[:3] == ["trace", "policy", "cold"]
     assert [line.split()[1] for line in lines[1:-1]] == [
-        *("none", "cron-30s", "cron-30s-08-20", "fixed", "aware", "ski", "learned-stop", "hybrid"),
+        *("none", "cron-30s", "cron-30s-08-20", "fixed", "aware", "ski", "learned-stop", "adaptive", "hybrid"),
         *("keep-only-optimum", "best-fixed-stop"),
     ]
 
@@ -148,4 +148,4 @@ def test_adaptive_holds_a_target_or_goes_by_a_price_and_names_the_one_it_goes_by
     assert held["parameters"] == {"interval_s": 50.0, "cold_target": 0.05}
     assert held["cold_share"] < 0.07
     assert row("--cold-target", "5%") == held
-    assert desk.run("backtest", "--example", "office", "--cold-target", "5%").code == 2
+    assert desk.run("backtest", "--example", "office", "--policy", "ski", "--cold-target", "5%").code == 2

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,11 +18,8 @@ from warmer.cli.options import ConfigOption, JsonOption, duration
 from warmer.errors import UsageError
 
 if TYPE_CHECKING:
-    from warmer.core.backtest.outcome import Row
-    from warmer.core.backtest.policies import Policy, Settings
-    from warmer.core.backtest.replay import Replay
+    from warmer.core.backtest.compare import Comparison
     from warmer.core.backtest.trace import Trace
-    from warmer.core.backtest.world import World
 
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s?%", re.ASCII)
 HEADERS = ("trace", "policy", "cold", "heartbeats", "of cron", "wait p99", "online")
@@ -59,7 +57,7 @@ def backtest(
     config: ConfigOption = None,
     policies: Annotated[
         str, typer.Option("--policy", metavar="P,…", help="Policies to replay, besides the reference rows.")
-    ] = "fixed,aware,ski,learned-stop,hybrid",
+    ] = "fixed,aware,ski,learned-stop,adaptive,hybrid",
     idle_timeout: Annotated[
         timedelta, typer.Option(parser=duration, metavar="DURATION", help="How long an idle instance really stays.")
     ] = timedelta(seconds=60),
@@ -84,13 +82,20 @@ def backtest(
         typer.Option(parser=_usd, metavar="USD", help="What a second of a heartbeat costs. Default: unknown."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, other boots and delays.", min=0)] = 0,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also a page with a chart, for any browser.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Replay past traffic through policies: what each would have sent, and who would still have waited."""
     from warmer import report
+    from warmer.cli.page_file import check_page, write_page
+    from warmer.core.backtest.compare import SWEPT, compare, steps
     from warmer.core.backtest.policies import REFERENCES, Settings, policy
     from warmer.core.backtest.world import World
 
+    if html is not None:
+        check_page(html)
     try:
         world = World(idle_timeout=_micros(idle_timeout), boot_median=_micros(boot), seed=seed)
         settings = Settings(interval=_micros(interval), cold_start_worth=cold_start_worth, cold_target=cold_target)
@@ -101,23 +106,32 @@ def backtest(
     if cold_target is not None and not any("cold_target" in one.heeds for one in chosen):
         raise UsageError("--cold-target: none of the chosen policies aims at one (choose --policy adaptive)")
 
-    rows: list[Row] = []
-    yardsticks: list[Row] = []
-    table: list[Sequence[str]] = []
+    curves = [name for name in SWEPT if html is not None and name in names]
+    compared: list[Comparison] = []
     for trace in _traces(traces or [], example, config):
-        with _progress(trace, len(chosen) + 2) as done:
-            replayed = [_replayed(trace, one, world, price_per_second, done) for one in chosen]
-            bounds = list(_measured(trace, settings, world, price_per_second, done))
-        rows += replayed
-        yardsticks += bounds
-        table += _cells([*replayed, *bounds])
+        with _progress(trace.name, steps(trace, len(chosen), len(curves))) as done:
+            compared.append(
+                compare(trace, chosen, settings, world, curves=curves, per_second=price_per_second, done=done)
+            )
+    headers = HEADERS if price_per_second is None else (*HEADERS, "cost")
+    tables = [list(_cells(one)) for one in compared]
+    if html is not None:
+        from warmer.charts.backtest import backtest_page
+
+        write_page(html, backtest_page(compared, headers, tables, settings, world))
     if as_json:
-        facts = {"idle_timeout_s": idle_timeout, "boot_s": boot, "seed": seed}
-        report.write_json({"schema": 1, "world": facts, "rows": rows, "yardsticks": yardsticks}, sys.stdout)
+        document = {
+            "schema": 1,
+            "world": {"idle_timeout_s": idle_timeout, "boot_s": boot, "seed": seed},
+            "rows": [row for one in compared for row in one.rows],
+            "yardsticks": [row for one in compared for row in one.yardsticks],
+        }
+        report.write_json(document, sys.stdout)
     else:
-        headers = HEADERS if price_per_second is None else (*HEADERS, "cost")
-        report.write_table(headers, table, sys.stdout, left=2)
+        report.write_table(headers, chain.from_iterable(tables), sys.stdout, left=2)
         typer.echo("The last two of each trace know the future: bounds, not policies.")
+        if html is not None:
+            typer.echo(f"The same with a chart, for any browser: {html}")
 
 
 def _micros(span: timedelta) -> int:
@@ -141,50 +155,24 @@ def _traces(paths: Sequence[Path], example: str | None, config: Path | None) -> 
             raise UsageError(str(exc)) from exc
 
 
-def _replayed(trace: Trace, chosen: Policy, world: World, per_second: Decimal | None, done: Callable[[], None]) -> Row:
-    from warmer.core.backtest.outcome import row
-
-    replays = list(_counted(chosen.on(trace, world), done))
-    return row(trace, chosen.name, chosen.parameters, replays, world, per_second=per_second)
-
-
-def _measured(
-    trace: Trace, settings: Settings, world: World, per_second: Decimal | None, done: Callable[[], None]
-) -> Iterator[Row]:
-    """What could have been done by who knew the future."""
-    from warmer.core.backtest.outcome import row
-    from warmer.core.backtest.yardsticks import best_fixed_stop, keep_only
-
-    for name, best in (("keep-only-optimum", keep_only), ("best-fixed-stop", best_fixed_stop)):
-        replays = list(_counted((best(one, trace.end, world, settings) for one in trace.models), done))
-        parameters = {"cold_start_worth": settings.cold_start_worth}
-        yield row(trace, name, parameters, replays, world, per_second=per_second)
-
-
-def _counted(replays: Iterator[Replay], done: Callable[[], None]) -> Iterator[Replay]:
-    for replay in replays:
-        yield replay
-        done()
-
-
 @contextmanager
-def _progress(trace: Trace, policies: int) -> Iterator[Callable[[], None]]:
+def _progress(name: str, steps: int) -> Iterator[Callable[[], None]]:
     """A bar on stderr, where that is a terminal, for as long as one trace takes."""
     from rich.progress import Progress
 
     from warmer import report
 
     with Progress(console=report.console_on(sys.stderr), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(trace.name, total=len(trace.models) * policies)
+        task = bar.add_task(name, total=steps)
         yield lambda: bar.advance(task)
 
 
-def _cells(rows: Sequence[Row]) -> Iterator[Sequence[str]]:
+def _cells(compared: Comparison) -> Iterator[Sequence[str]]:
     """The rows of one trace under HEADERS, and the cost where it is known."""
     from warmer import report
 
-    cron = next(row.heartbeats for row in rows if row.policy == "cron-30s")
-    for row in rows:
+    cron = next(row.heartbeats for row in compared.rows if row.policy == "cron-30s")
+    for row in (*compared.rows, *compared.yardsticks):
         yield (
             row.trace,
             row.policy,
