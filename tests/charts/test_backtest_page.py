@@ -124,7 +124,7 @@ def test_the_facts_tell_what_was_replayed() -> None:
         ("idle time-out", "1m"),
         ("trusted interval", "50s"),
         ("boot, median", "12s"),
-        ("a cold start is worth", "80 heartbeats"),
+        ("worth of a cold start, K", "80 heartbeats"),
         ("cold target", "2 %"),
         ("seed", "0"),
     ]

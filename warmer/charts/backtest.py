@@ -58,7 +58,7 @@ def facts(compared: Comparison, settings: Settings, world: World) -> list[tuple[
         ("idle time-out", _duration(world.idle_timeout)),
         ("trusted interval", _duration(settings.interval)),
         ("boot, median", _duration(world.boot_median)),
-        ("a cold start is worth", worth),
+        ("worth of a cold start, K", worth),
         *target,
         ("seed", str(world.seed)),
     ]
