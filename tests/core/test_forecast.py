@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 from itertools import accumulate, pairwise
 
@@ -121,6 +122,15 @@ def test_a_timer_is_learned_to_the_minute() -> None:
     forecast = told(times)
     assert forecast.chance(times[-1] + 400.0, 60.0) < 0.05
     assert forecast.chance(times[-1] + 880.0, 60.0) > 0.5
+
+
+@given(st.floats(5.0, 2e4), st.floats(0.0, 1e6))
+def test_where_windows_end_and_cells_begin_nothing_breaks(window: float, last: float) -> None:
+    forecast = told([0.0, last], beyond_s=window)
+    end = max(math.ceil(14_400.0 / window), 2) * window
+    for since in (math.nextafter(end, 0.0), end, math.nextafter(end, math.inf), end - window, end - 1e-6):
+        assert 0.0 < forecast.expected(last + since) < math.inf
+        assert forecast.next_above(1e-12, last + since) >= last + since
 
 
 def test_silence_lowers_the_chance() -> None:

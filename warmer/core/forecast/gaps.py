@@ -64,9 +64,9 @@ class Gaps:
         self._timed = middle < NEAR_S
         self.windows = max(math.ceil(NEAR_S / beyond_s), 2)  # that `near` tells apart
         self.near_end = self.windows * beyond_s
-        self._near_edges = beyond_s * np.arange(1.0, self.windows + 2.0)
-        self._ended = np.zeros((LEVELS, self.cells))  # gaps that ended in a cell
-        self._partial = np.zeros((LEVELS, self.cells))  # and the seconds they spent in it
+        self._near_edges = beyond_s * np.arange(1.0, self.windows + 3.0)
+        # By level: gaps that ended in a cell, and the seconds that they spent in that one.
+        self._counts = np.zeros((2, LEVELS, self.cells))
         self._log_weight = np.full(4, -math.log(4.0))
         self._make_tables()
 
@@ -75,10 +75,9 @@ class Gaps:
         cells = np.minimum(np.searchsorted(self.edges, lengths, side="right") - 1, self.cells - 1)
         spent = np.minimum(lengths - self._low[cells], self._width[cells])
         self._weigh(levels, cells, spent)
-        self._ended *= fade
-        self._partial *= fade
-        np.add.at(self._ended, (levels, cells), weights)
-        np.add.at(self._partial, (levels, cells), weights * spent)
+        self._counts *= fade
+        np.add.at(self._counts[0], (levels, cells), weights)
+        np.add.at(self._counts[1], (levels, cells), weights * spent)
         self._make_tables()
 
     def level(self, level: int) -> Level:
@@ -86,8 +85,7 @@ class Gaps:
         known = self._levels[level]
         if known is not None:
             return known
-        ended = self._ended[level]
-        rate = self._shrunk(ended, self._spent(ended, self._partial[level]), 2.0, self._rates[1])
+        rate = self._shrunk(self._exposed(self._counts[:, level]), 2.0, self._rates[1])
         due = self._summed(rate)
         # The mixture outlives a time with probability sum(w exp(-due)): this is how a silence moves the weights.
         total = -np.logaddexp(self._outlive, self._log_weight[3] - due)
@@ -115,24 +113,27 @@ class Gaps:
 
     def _make_tables(self) -> None:
         """Every rate anew from the counts, but for those of a level."""
-        seen = self._ended.sum(axis=0)
-        spent = self._spent(seen, self._partial.sum(axis=0))
-        flat = (float(seen.sum()) + 1.0) / (float(spent.sum()) + NEAR_S)
+        known = self._exposed(self._counts.sum(axis=1))
+        seen, spent = known.sum(axis=1).tolist()
+        flat = (seen + 1.0) / (spent + NEAR_S)
         # Of a gap as long as none before: no more than one request in its own length.
-        by_half = self._shrunk(seen, spent, 1.0, np.minimum(flat, self._once))
-        by_minute = (_per(seen, self._minutes) + 1.0) / (_per(spent, self._minutes) + 1.0 / by_half)
+        by_half = self._shrunk(known, 1.0, np.minimum(flat, self._once))
+        seen, spent = _per(known, self._minutes)
+        by_minute = (seen + 1.0) / (spent + 1.0 / by_half)
         self._rates = np.array((np.full(self.cells, flat), by_half, np.where(self._timed, by_minute, by_half)))
         self._due = self._summed(self._rates)
         # The logarithm of how likely these three expect a gap to outlive each edge.
-        self._outlive = np.logaddexp.reduce(self._log_weight[:3, None] - self._due, axis=0)
+        lean = self._log_weight[:3, None] - self._due
+        top = lean.max(axis=0)
+        self._outlive = np.log(np.exp(lean - top).sum(axis=0)) + top
         self._levels: list[Level | None] = [None] * LEVELS
         self._renewals: list[Renewal | None] = [None] * LEVELS
 
-    def _spent(self, ended: Floats, partial: Floats) -> Floats:
-        """Seconds that gaps spent in each cell: all of it, but for the cell in which they ended."""
+    def _exposed(self, counts: Floats) -> Floats:
+        """Gaps that ended in each cell, and the seconds spent in it by them and by all that outlived it."""
+        ended, partial = counts
         outlived = ended[::-1].cumsum()[::-1] - ended
-        spent: Floats = outlived * self._width + partial
-        return spent
+        return np.array((ended, outlived * self._width + partial))
 
     def _summed(self, rates: Floats) -> Floats:
         """Rates by cell, summed up to the edges of the cells."""
@@ -140,9 +141,11 @@ class Gaps:
         np.cumsum(rates * self._width, axis=-1, out=due[..., 1:])
         return due
 
-    def _shrunk(self, seen: Floats, spent: Floats, prior: float, parent: Floats) -> Floats:
+    def _shrunk(self, known: Floats, prior: float, parent: Floats) -> Floats:
         """Events over exposure by half-octave, with `prior` events at the parent's rate."""
-        return (_per(seen, self._halves) + prior) / (_per(spent, self._halves) + prior / parent)
+        seen, spent = _per(known, self._halves)
+        rate: Floats = (seen + prior) / (spent + prior / parent)
+        return rate
 
     def _weigh(self, levels: Indices, cells: Indices, spent: Floats) -> None:
         """Move the weights towards the tables that foretold these gaps best."""
@@ -165,7 +168,6 @@ def _runs(keys: Floats) -> tuple[Indices, Indices]:
     return np.flatnonzero(new), np.cumsum(new) - 1
 
 
-def _per(table: Floats, runs: tuple[Indices, Indices]) -> Floats:
+def _per(tables: Floats, runs: tuple[Indices, Indices]) -> Floats:
     """The sum over each cell's run, for every cell."""
-    summed: Floats = np.add.reduceat(table, runs[0])[runs[1]]
-    return summed
+    return np.add.reduceat(tables, runs[0], axis=1).take(runs[1], axis=1)

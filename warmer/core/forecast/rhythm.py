@@ -17,7 +17,8 @@ DAY_S = 86_400.0
 SLOT_S = 600.0
 SLOTS = 144  # of a day
 WEEK = 7 * SLOTS
-SMOOTHING = np.convolve(np.ones(6), np.ones(6)) / 6.0  # a triangle over the slots of an hour each way
+# Over an hour each way, round the clock: what each slot weighs in each other.
+SMOOTHING = np.maximum(6.0 - abs((np.subtract.outer(np.arange(SLOTS), np.arange(SLOTS)) + 72) % SLOTS - 72), 0.0) / 6.0
 LONGEST_S = 56 * DAY_S  # of a gap that teaches the rhythm: of a longer silence the hour is not the cause
 
 
@@ -25,8 +26,8 @@ class Rhythm:
     """The factor of each slot of the week, in `week`; the seven days count from midnight of second 0."""
 
     def __init__(self) -> None:
-        self._day_seen, self._day_due = np.zeros(SLOTS), np.zeros(SLOTS)
-        self._week_seen, self._week_due = np.zeros(7), np.zeros(7)
+        # Requests seen, and due: by slot of the day, and by weekday.
+        self._by_slot, self._by_day = np.zeros((2, SLOTS)), np.zeros((2, 7))
         self._make(0.0)
 
     def learn(
@@ -45,24 +46,25 @@ class Rhythm:
         low, high, slots, gap = by_slot(starts, np.minimum(ends, starts + LONGEST_S))
         due = due_between(gap, low, high) * weights[gap]
         day, week = slots % SLOTS, slots // SLOTS % 7
-        for table in (self._day_seen, self._day_due, self._week_seen, self._week_due):
-            table *= fade
-        self._day_due += np.bincount(day, due * self._week_factor[week], SLOTS)
-        self._week_due += np.bincount(week, due * self._day_factor[day], 7)
         arrivals = (ends // SLOT_S).astype(np.int64)
-        self._day_seen += np.bincount(arrivals % SLOTS, weights, SLOTS)
-        self._week_seen += np.bincount(arrivals // SLOTS % 7, weights, 7)
+        self._by_slot *= fade
+        self._by_slot[0] += np.bincount(arrivals % SLOTS, weights, SLOTS)
+        self._by_slot[1] += np.bincount(day, due * self._day_factor[week], SLOTS)
+        self._by_day *= fade
+        self._by_day[0] += np.bincount(arrivals // SLOTS % 7, weights, 7)
+        self._by_day[1] += np.bincount(week, due * self._slot_factor[day], 7)
         self._make(elapsed_s)
 
     def _make(self, elapsed_s: float) -> None:
         days = max((1.0 - FORGET_PER_DAY ** (elapsed_s / DAY_S)) / (1.0 - FORGET_PER_DAY), 1.0)
-        a_day = float(self._week_seen.sum()) / days
-        hour, day = 2.0 + a_day / 24.0, 6.0 + 2.0 * a_day
+        seen, due = self._by_day.sum(axis=1).tolist()
+        hour, day = 2.0 + seen / days / 24.0, 6.0 + 2.0 * seen / days
         # Only how hours differ is meant: how many come in all is for the gaps to say.
-        level = (float(self._week_seen.sum()) + day) / (float(self._week_due.sum()) + day)
-        self._day_factor = (_smooth(self._day_seen) + hour) / (level * _smooth(self._day_due) + hour)
-        self._week_factor = (self._week_seen + day) / (level * self._week_due + day)
-        self.week: Floats = np.outer(self._week_factor, self._day_factor).ravel()
+        level = (seen + day) / (due + day)
+        smooth = self._by_slot @ SMOOTHING
+        self._slot_factor = (smooth[0] + hour) / (level * smooth[1] + hour)
+        self._day_factor = (self._by_day[0] + day) / (level * self._by_day[1] + day)
+        self.week: Floats = np.outer(self._day_factor, self._slot_factor).ravel()
         self.quick: list[float] = self.week.tolist()  # the same: a list is read one by one faster
         self.most = float(self.week.max())
 
@@ -75,8 +77,3 @@ def by_slot(low: Floats, high: Floats) -> tuple[Floats, Floats, Indices, Indices
     slots = first[span] + np.arange(span.size) - np.repeat(np.cumsum(counts) - counts, counts)
     begin = np.maximum(slots * SLOT_S, low[span])
     return begin, np.maximum(np.minimum((slots + 1) * SLOT_S, high[span]), begin), slots, span
-
-
-def _smooth(slots: Floats) -> Floats:
-    """Over an hour each way, round the clock."""
-    return np.convolve(np.concatenate((slots[-5:], slots, slots[:5])), SMOOTHING, mode="valid")
