@@ -66,7 +66,7 @@ class Run:
                 self.hurt += cold and probes
             self.elapsed_s += idle_s
             seen = cold != (rng.random() < MISREADS)
-            self.belief = self.belief.after(Find(gap_s=idle_s, cold=seen, ours=ours))
+            self.belief = self.belief.after(Find(gap_s=idle_s, cold=seen))
             if ours:
                 self.guesses.append(self.belief.median_s)
             gap_s, probes = self.belief.next_gap_s(risk_per_s=CALLS_PER_S)
@@ -118,6 +118,8 @@ HOSTS = (
     spread(300, 0.3, None),
     MIXED,
 )
+ASKED = (fixed(60), fixed(300), fixed(900), spread(60, 0.1), spread(300, 0.1), MIXED)
+"""The hosts on which a policy's goals are asked."""
 STEPS = ((300, 60), (300, 150), (900, 300), (60, 300))
 
 
@@ -128,8 +130,39 @@ class Row:
     holds: bool
 
 
-def learn(host: Host, runs: int) -> tuple[list[str], list[Row]]:
-    """One line of the table, and the goals that it answers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What all runs on one host came to."""
+
+    host: Host
+    beats: float  # heartbeats to settle, median
+    slow: float  # the same, 90th percentile
+    cold: float  # cold heartbeats by then, median
+    near: float  # share of runs whose guess is within a tenth after 40 heartbeats
+    hurt: float  # customers hurt by probing in a run, mean
+    ratio: float  # of the interval once settled to the best one
+    saved: float  # share of a cron job's heartbeats
+
+    @property
+    def line(self) -> list[str]:
+        line = [f"{self.beats:g}", f"{self.slow:g}", f"{self.cold:g}", f"{self.near:.0%}"]
+        return [self.host.name, *line, f"{self.hurt:.2f}", f"{self.ratio:.2f}", f"{self.saved:.0%}"]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The goals that this answers."""
+        name, goal = self.host.name, self.host.goal_beats
+        rows = []
+        if goal is not None:
+            rows.append(_at_most(f"{name}: heartbeats to settle, median", self.beats, goal))
+        if goal == 25:
+            rows.append(_at_most(f"{name}: cold heartbeats by then, median", self.cold, 5))
+            rows.append(_at_most(f"{name}: customers hurt by probing, mean", self.hurt, 0.6))
+            rows.append(Row(f"{name}: interval / best, >= 0.85", f"{self.ratio:.2f}", self.ratio >= 0.85))
+        return rows
+
+
+def learn(host: Host, runs: int) -> Learned:
     beats, cold, near, hurts, ratio, saved = [], [], [], [], [], []
     for seed in range(runs):
         run = Run(belief=IdleTimeout.unknown())
@@ -141,16 +174,16 @@ def learn(host: Host, runs: int) -> tuple[list[str], list[Row]]:
         hurts.append(run.hurt)
         ratio.append(fmean(run.intervals[min(beats[-1], WATCHED - WINDOW) :]) / host.best_s)
         saved.append(1 - WATCHED / (run.elapsed_s / 30))
-    line = [f"{median(beats):g}", f"{sorted(beats)[int(0.9 * runs)]:g}", f"{median(cold):g}", f"{fmean(near):.0%}"]
-    line += [f"{fmean(hurts):.2f}", f"{fmean(ratio):.2f}", f"{fmean(saved):.0%}"]
-    rows = []
-    if host.goal_beats is not None:
-        rows.append(_at_most(f"{host.name}: heartbeats to settle, median", median(beats), host.goal_beats))
-    if host.goal_beats == 25:
-        rows.append(_at_most(f"{host.name}: cold heartbeats by then, median", median(cold), 5))
-        rows.append(_at_most(f"{host.name}: customers hurt by probing, mean", fmean(hurts), 0.6))
-        rows.append(Row(f"{host.name}: interval / best, >= 0.85", f"{fmean(ratio):.2f}", fmean(ratio) >= 0.85))
-    return [host.name, *line], rows
+    return Learned(
+        host=host,
+        beats=median(beats),
+        slow=sorted(beats)[int(0.9 * runs)],
+        cold=median(cold),
+        near=fmean(near),
+        hurt=fmean(hurts),
+        ratio=fmean(ratio),
+        saved=fmean(saved),
+    )
 
 
 def step(before_s: float, after_s: float, runs: int) -> tuple[list[str], Row | None]:
@@ -198,9 +231,9 @@ def main() -> int:
     options = parser.parse_args()
     began, rows, lines = time.perf_counter(), [], []
     for host in HOSTS:
-        line, answered = learn(host, options.runs)
-        lines.append(line)
-        rows += answered
+        learned = learn(host, options.runs)
+        lines.append(learned.line)
+        rows += learned.rows
     _table(["idle time-out", "beats", "p90", "cold", "near at 40", "hurt", "interval/best", "saved"], lines)
     lines = []
     for before_s, after_s in STEPS:

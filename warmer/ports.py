@@ -18,10 +18,9 @@ from warmer.core.beat import (
     Request,
     Use,
 )
-from warmer.core.learned import Evidence
-from warmer.core.listing import Page
+from warmer.core.history import Evidence, History
+from warmer.core.listing import Import, Page
 from warmer.core.spec import Target
-from warmer.core.state import History
 
 RECENT_AT_MOST = 10_000
 """How many predictions `Provider.recent` gives. An account that may create 600 a minute makes as many in 17 minutes,
@@ -146,6 +145,26 @@ class Ledger(Protocol):
 
     def add_requests(self, requests: Iterable[Request]) -> int:
         """Record customers' calls, once each by prediction id; a later reading completes an earlier one. New ones."""
+        ...
+
+    def keep_import(self, progress: Import, calls: Iterable[Request] = ()) -> Mapping[str, int]:
+        """Record how far an import has come, and the calls it came upon; returns how many of them are new, by model.
+
+        Calls that were on record stay as they are, but for those that had not ended. There is one unfinished import at
+        most: this one takes the place of any other.
+        """
+        ...
+
+    def unfinished_import(self) -> Import | None:
+        """The import that was begun and has not been finished."""
+        ...
+
+    def imported_at(self) -> datetime | None:
+        """When an import was last finished, by our clock: the past may be another one since."""
+        ...
+
+    def settle(self, calls: Iterable[Request]) -> None:
+        """Put the gaps and the verdicts of calls that are on record to those given."""
         ...
 
     def open_requests(self, since: datetime) -> tuple[Request, ...]:

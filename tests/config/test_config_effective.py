@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def test_every_default_is_written_out_and_nothing_else() -> None:
                 "hours": "24/7",
                 "policy": "aware",
                 "every": "auto",
+                "lead": "auto",
                 "deadline": "10m",
                 "traffic": "auto",
             }
@@ -85,9 +87,20 @@ entries = st.builds(
             "every": st.sampled_from(["auto", "1s", "1.2345s", "90m", "2d3h4m5s6ms"]),
             "input": inputs,
             "billing": st.sampled_from([str(one) for one in Billing if one is not Billing.DEPLOYMENT]),
+            "lead": st.sampled_from(["auto", "0s", "2m", "1h"]),
             "deadline": st.sampled_from(["5s", "90s", "24h"]),
             "traffic": st.sampled_from(["auto", "off"]),
         },
+    )
+    | st.fixed_dictionaries(
+        {"model": st.just("acme/chat"), "policy": st.just("adaptive"), "hardware": st.just("cpu")},
+        optional={"shadow": st.sampled_from(["aware", "observe"])},
+    ).flatmap(
+        lambda keys: st.sampled_from(
+            [keys]
+            + [{**keys, "cold_target": share} for share in ("2%", "0.1%", "57.3 %", "99.999999%")]
+            + [{**keys, "cold_start_price": Decimal(usd)} for usd in ("0.01", "1000")]
+        )
     ),
     prices,
 )

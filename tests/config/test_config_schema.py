@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from warmer import config
 from warmer.core.hours import hidden_rules
 from warmer.core.price import Billing, run_cost
-from warmer.core.spec import AUTO_INTERVAL, DEFAULT_BASE_URL, DEFAULT_DEADLINE, AccountSpec
+from warmer.core.spec import AUTO_INTERVAL, DEFAULT_BASE_URL, DEFAULT_COLD_TARGET, DEFAULT_DEADLINE, AccountSpec
 from warmer.core.units import format_duration
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +60,8 @@ def test_the_schema_tells_the_defaults_that_hold() -> None:
         "hours": "24/7",
         "policy": "aware",
         "every": "auto",
+        "lead": "auto",
+        "cold_target": f"{DEFAULT_COLD_TARGET:.0%}",
         "deadline": format_duration(DEFAULT_DEADLINE),
         "traffic": "auto",
     }
@@ -81,7 +83,11 @@ def test_the_schema_accepts_what_the_reader_accepts(path: Path) -> None:
         {"model": "acme/chat", "every": "0:30"},
         {"model": "acme/chat", "every": 30},
         {"model": "acme/chat", "polcy": "aware"},
-        {"model": "acme/chat", "policy": "adaptive"},
+        {"model": "acme/chat", "policy": "floor"},
+        {"model": "acme/chat", "cold_target": 2},
+        {"model": "acme/chat", "cold_target": "100%"},
+        {"model": "acme/chat", "cold_start_price": 0},
+        {"model": "acme/chat", "lead": "soon"},
         {"model": "acme/chat", "price": {"per_second": -1}},
         {"model": "acme/chat", "hardware": "gpu-l40"},
         {"model": "acme/chat", "traffic": False},

@@ -15,12 +15,12 @@ from warmer.core.idle_timeout import REMEMBERED, Find, IdleTimeout, learned
 CALLS_PER_S = 6 / 3600
 
 gaps = st.one_of(st.floats(0, 1e9), st.floats(20, 1200))
-finds = st.builds(Find, gap_s=gaps, cold=st.booleans(), ours=st.booleans())
+finds = st.builds(Find, gap_s=gaps, cold=st.booleans())
 histories = st.lists(finds, max_size=25)
 
 
 def beat(gap_s: float, *, cold: bool = False) -> Find:
-    return Find(gap_s=gap_s, cold=cold, ours=True)
+    return Find(gap_s=gap_s, cold=cold)
 
 
 class Host:
@@ -42,7 +42,7 @@ class Host:
             cold = idle_s > self.keeps(self.random)
             self.hurt += cold and probes and call_s < gap_s
             seen = cold != (self.random.random() < self.misreads)
-            self.belief = self.belief.after(Find(gap_s=idle_s, cold=seen, ours=gap_s <= call_s))
+            self.belief = self.belief.after(Find(gap_s=idle_s, cold=seen))
             if gap_s <= call_s:
                 count -= 1
                 yield self.belief
@@ -154,11 +154,11 @@ def test_no_probe_where_customers_call_often() -> None:
 
 
 def test_a_customers_short_warm_calls_say_little_and_long_cold_ones_much() -> None:
-    calls = [Find(gap_s=8, cold=False, ours=False)] * 50
+    calls = [Find(gap_s=8, cold=False)] * 50
     low, high = learned(calls).band_s
     unknown_low, unknown_high = IdleTimeout.unknown().band_s
     assert high / low > 0.8 * unknown_high / unknown_low
-    assert learned([Find(gap_s=100, cold=True, ours=False)] * 2).median_s < 100
+    assert learned([Find(gap_s=100, cold=True)] * 2).median_s < 100
 
 
 def test_one_cold_verdict_lowers_nothing_and_is_asked_for_again() -> None:

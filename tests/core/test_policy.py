@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmer.core.beat import BeatKey, BeatRequest, OpenBeat, Reason
+from warmer.core.history import History
 from warmer.core.hours import ActiveHours
 from warmer.core.policy import Rest, Warm, decide
 from warmer.core.price import Billing
 from warmer.core.spec import AUTO_INTERVAL, ModelSpec, PolicyName, Target, TargetKind
-from warmer.core.state import RUNNING_AT_MOST, History, Hold, ModelState, fold
+from warmer.core.state import RUNNING_AT_MOST, Hold, ModelState, fold
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)  # a Friday, in Berlin
@@ -35,7 +36,8 @@ def spec(
     return ModelSpec(name="llama", target=TARGET, hours=hours, policy=policy, every=every)
 
 
-BOTH = pytest.mark.parametrize("policy", list(PolicyName))
+ALL = pytest.mark.parametrize("policy", list(PolicyName))
+BOTH = pytest.mark.parametrize("policy", [PolicyName.FIXED, PolicyName.AWARE])
 HOLD = Hold(reason=Reason.THROTTLED, until=NOON + 5 * SECOND)
 # Everything speaks against a beat at once; one thing less each time.
 STATES = {
@@ -47,25 +49,25 @@ STATES = {
 }
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("state", STATES.values(), ids=STATES.keys())
 def test_outside_the_hours_nothing_else_counts(policy: PolicyName, state: ModelState) -> None:
     assert decide(NIGHT, state, spec(policy)) == Rest(reason=Reason.CLOSED, until=OPENS)
 
 
-@BOTH
+@ALL
 def test_a_hold_goes_before_the_beat_that_is_out_and_the_policy(policy: PolicyName) -> None:
     assert decide(NOON, STATES["all"], spec(policy)) == Rest(reason=Reason.THROTTLED, until=HOLD.until)
 
 
-@BOTH
+@ALL
 def test_a_hold_without_an_end_waits_for_a_change_from_outside(policy: PolicyName) -> None:
     held = ModelState(hold=Hold(reason=Reason.MODEL_DISABLED, until=None))
 
     assert decide(NOON, held, spec(policy)) == Rest(reason=Reason.MODEL_DISABLED, until=None)
 
 
-@BOTH
+@ALL
 def test_a_beat_that_is_out_goes_before_the_policy(policy: PolicyName) -> None:
     for state in (STATES["in flight and recent"], ModelState(in_flight_since=NOON - timedelta(hours=1))):
         assert decide(NOON, state, spec(policy)) == Rest(reason=Reason.IN_FLIGHT, until=NOON + EVERY)
@@ -111,14 +113,14 @@ def test_the_interval_is_over_on_the_microsecond(policy: PolicyName) -> None:
 
 
 @BOTH
-def test_auto_means_the_default_interval(policy: PolicyName) -> None:
+def test_auto_means_the_default_interval_where_nothing_can_be_learned(policy: PolicyName) -> None:
     action = decide(NOON, STATES["recent"], spec(policy, every=None))
 
     assert isinstance(action, Rest)
     assert action.until == NOON + AUTO_INTERVAL
 
 
-@BOTH
+@ALL
 def test_hours_that_do_not_open_again_are_waited_for_in_vain(policy: PolicyName) -> None:
     past = spec(policy, line="2026 Jan 01-31 08:00-20:00")
 
@@ -131,7 +133,7 @@ LINES = ("24/7", "Mo-Fr 08:00-20:00", "Sa 22:00-02:00", "Mo-Su 12:00-12:05")
 NOWS = st.datetimes(datetime(2026, 3, 1), datetime(2026, 12, 1), timezones=st.just(UTC))  # noqa: DTZ001 - made aware
 SPECS = st.builds(
     spec,
-    st.sampled_from(PolicyName),
+    st.sampled_from([PolicyName.FIXED, PolicyName.AWARE]),
     st.sampled_from(LINES),
     st.none() | st.sampled_from([SECOND, EVERY, 400 * SECOND]),
 )

@@ -46,6 +46,7 @@ def model(slug: str, *, every: float | None = None, hours: ActiveHours = ALWAYS,
         every=None if every is None else timedelta(seconds=every),
         price=price_of(HARDWARE.get(slug, "gpu-t4")),
         where=more.pop("where", f"warmer.yaml:{len(slug)}"),
+        lead=more.pop("lead", timedelta(0)),  # a window begins when it opens, unless that is what is looked at
         **more,
     )
 
@@ -165,7 +166,13 @@ class Stage:
         self.recovery = Recovery(self.desk, self.clock, lambda: self.account.heartbeat.out, self.fleet.poke)
 
     def account_over(self, provider: Provider) -> Account:
-        return Account.over(provider, self.desk, self.clock, lambda: self.fleet.spec.models)
+        return Account.over(
+            provider,
+            self.desk,
+            self.clock,
+            lambda: self.fleet.spec.models,
+            called=lambda name: self.fleet.called(name),
+        )
 
     def _note(self, tick: Tick) -> None:
         self.ticks.append((self.true.now(), tick))

@@ -40,12 +40,12 @@ def test_a_beat_that_is_nowhere_to_be_found_is_unknown_and_not_repeated_before_t
     db: Path, lines: list[Any], policy: Any
 ) -> None:
     async def scene() -> None:
-        stage = Stage(db, policy(BLIP, every=300))
+        stage = Stage(db, policy(BLIP, every=50))
         stage.host.failing.append(Doubtful("the reply was lost"))
         await stage.play(700)
         lost, *others = stage.beats()
         assert (lost.status, lost.cost_usd, lost.prediction_id) == (Status.UNKNOWN, None, None)
-        assert all(gap >= 300 for gap in gaps([(at - START).total_seconds() for at, _ in stage.host.sent]))
+        assert all(gap >= 50 for gap in gaps([(at - START).total_seconds() for at, _ in stage.host.sent]))
         assert [seen.status for seen in others] == [Status.SUCCEEDED] * len(stage.created())
         (failed,) = said(lines, Event.BEAT_FAILED)
         assert (failed["price"], failed["cost_usd"]) == ("unknown", None)
@@ -103,7 +103,7 @@ def test_what_never_arrived_cost_nothing_and_is_tried_again_by_itself(db: Path, 
 @pytest.mark.parametrize("second", [0.06, 0.12, 0.17, 0.23, 0.4, 5, 14, 27])
 def test_a_crash_at_any_moment_loses_no_beat_and_sends_none_twice(db: Path, second: float) -> None:
     async def scene() -> None:
-        first = Stage(db, model(SDXL, every=240))
+        first = Stage(db, fixed(SDXL, 240))
         first.start()
         await first.until(second)
         await first.die()
@@ -140,7 +140,7 @@ def test_a_crash_at_any_moment_loses_no_beat_and_sends_none_twice(db: Path, seco
 
 def test_a_beat_of_another_living_process_is_left_to_it(db: Path) -> None:
     async def scene() -> None:
-        stage = Stage(db, model(BLIP, every=240))
+        stage = Stage(db, fixed(BLIP, 240))
         other = stage.another_process()
         stage.start()
         await stage.until(5)
@@ -155,7 +155,7 @@ def test_a_beat_of_another_living_process_is_left_to_it(db: Path) -> None:
 
 def test_a_beat_that_the_provider_forgot_does_not_hold_its_model_for_ever(db: Path, lines: list[Any]) -> None:
     async def scene() -> None:
-        stage = Stage(db, model(BLIP, every=240, deadline=timedelta(seconds=60)))
+        stage = Stage(db, fixed(BLIP, 240, deadline=timedelta(seconds=60)))
         stage.start()
         await stage.until(3)
         await stage.die()
@@ -177,7 +177,7 @@ def test_a_beat_that_the_provider_forgot_does_not_hold_its_model_for_ever(db: Pa
 
 def test_a_claim_from_before_the_clock_was_set_back_is_picked_up_all_the_same(db: Path) -> None:
     async def scene() -> None:
-        stage = Stage(db, model(BLIP, every=240))
+        stage = Stage(db, fixed(BLIP, 240))
         stage.start()
         await stage.until(0.12)
         await stage.die()

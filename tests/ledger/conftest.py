@@ -22,6 +22,7 @@ from warmer.core.beat import (
     Status,
     Verdict,
 )
+from warmer.core.listing import Import
 from warmer.core.price import Billing
 from warmer.core.spec import Target, TargetKind
 from warmer.ledger import SqlLedger, open_ledger
@@ -132,6 +133,10 @@ class Facts:
             status=Status.STARTING if started is None else Status.PROCESSING if completed is None else Status.SUCCEEDED,
         )
         return replace(seen, **other)
+
+    def import_(self, started: float = 0, **progress: Any) -> Import:
+        """An import begun at that second, of the hour before START."""
+        return Import(started_at=self.at(started), since=self.at(-3600), scope="all", **progress)
 
     def record(self, ledger: Ledger, slot: int, *, created: float, **facts: Any) -> Observation:
         """One beat of `slot` from claim to end, its prediction called `beat-SLOT`."""

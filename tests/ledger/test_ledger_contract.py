@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from warmer.core.beat import Reason, Request, Status, Verdict
-from warmer.core.state import History
+from warmer.core.history import History
 from warmer.ports import Ledger
 
 

@@ -57,7 +57,7 @@ def test_a_migrated_ledger_has_the_tables_that_the_code_sees(tmp_path: Path, ope
     engine.dispose()
 
     migrated = schema_of(tmp_path / "migrated.db")
-    assert set(migrated) == {"beats", "requests", "ticks"}
+    assert set(migrated) == {"beats", "imports", "requests", "ticks"}
     assert migrated == schema_of(tmp_path / "seen.db")
 
 
@@ -110,6 +110,10 @@ def plan_of(tmp_path: Path, open_at: Callable[..., Any]) -> Iterator[Callable[..
         lambda ledger, facts: ledger.history(facts.model),
         lambda ledger, facts: ledger.known_beats(["a", "b"]),
         lambda ledger, facts: ledger.add_requests([facts.call()]),
+        lambda ledger, facts: ledger.keep_import(facts.import_(), [facts.call()]),
+        lambda ledger, facts: ledger.unfinished_import(),
+        lambda ledger, facts: ledger.imported_at(),
+        lambda ledger, facts: ledger.settle([facts.call()]),
         lambda ledger, facts: ledger.open_requests(facts.start),
         lambda ledger, facts: ledger.newest_request_at(),
         lambda ledger, facts: ledger.uses(facts.model, facts.start, facts.start),

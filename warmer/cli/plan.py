@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from warmer.cli.options import ConfigOption, JsonOption
-from warmer.core.plan import WEEK, Outlook
 from warmer.core.spec import ModelSpec
 from warmer.ports import Ledger
+
+if TYPE_CHECKING:
+    from warmer.core.plan import Outlook
+    from warmer.engine.learning import Learning
 
 
 def plan(
@@ -25,12 +28,14 @@ def plan(
     from warmer.cli import wiring
     from warmer.clock import SystemClock
     from warmer.core.plan import plan_model
+    from warmer.engine.learning import Learning
 
     spec = wiring.load(config)
     ledger = wiring.ledger_of(spec)
     start = SystemClock().now()
     end = start + timedelta(days=days)
-    models = [plan_model(model, _outlook(model, ledger, start), start, end) for model in spec.models]
+    learning = Learning(lambda: spec.models)
+    models = [plan_model(model, _outlook(model, ledger, learning, start), start, end) for model in spec.models]
     costs = [model.cost_usd for model in models]
     beats = sum(model.beats for model in models)
     cost = None if None in costs else sum((usd for usd in costs if usd is not None), Decimal(0))
@@ -52,10 +57,12 @@ def plan(
     report.write_table(("model", "beats", "cost", "open", "opens"), rows, sys.stdout)
 
 
-def _outlook(model: ModelSpec, ledger: Ledger, now: datetime) -> Outlook:
+def _outlook(model: ModelSpec, ledger: Ledger, learning: Learning, now: datetime) -> Outlook:
+    from warmer.core.plan import WEEK, Outlook
     from warmer.core.state import fold
 
-    state = fold(ledger.history(model.name), now=now, skew=timedelta(0))
+    knowledge = learning.knowledge(ledger, model, now)
+    state = fold(ledger.history(model.name), now=now, skew=timedelta(0), knowledge=knowledge)
     return Outlook.of(
         state,
         list(ledger.beats(since=now - WEEK, model=model.name)),

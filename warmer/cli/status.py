@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from math import isfinite
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -15,32 +16,43 @@ from warmer.core.beat import Observation
 from warmer.core.spec import ModelSpec, Spec
 from warmer.ports import Ledger
 
+if TYPE_CHECKING:
+    from warmer.core.idle_timeout import IdleTimeout
+    from warmer.core.prospect import Prospect
+    from warmer.core.worth import Goal
+    from warmer.engine.learning import Learning
+
+
+HEADERS = ("model", "policy", "last found", "last beat", "waited", "next", "because", "idle time-out", "spent today")
+
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Each model now, as the ledger has it: what the last beat found, when the next is due and why, spend today."""
     from warmer import report
     from warmer.cli import wiring
     from warmer.clock import SystemClock
+    from warmer.engine.learning import Learning
 
     spec = wiring.load(config)
     ledger = wiring.ledger_of(spec)
     now = SystemClock().now()
-    rows = [_row(model, spec, ledger, now) for model in spec.models]
+    learning = Learning(lambda: spec.models)
+    rows = [_row(model, spec, ledger, learning, now) for model in spec.models]
     if as_json:
         report.write_json({"schema": 1, "at": now, "models": rows}, sys.stdout)
         return
-    headers = ("model", "policy", "last found", "last beat", "waited", "next", "because", "spent today")
-    report.write_table(headers, [_cells(row, spec, now) for row in rows], sys.stdout, left=4)
+    report.write_table(HEADERS, [_cells(row, spec, now) for row in rows], sys.stdout, left=4)
     if not any(row["last_beat_at"] for row in rows):
         typer.echo("no beat on record yet: start `warmer run`, or `warmer once`")
 
 
-def _row(model: ModelSpec, spec: Spec, ledger: Ledger, now: datetime) -> dict[str, Any]:
+def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: datetime) -> dict[str, Any]:
     from warmer.core.policy import Rest, decide
     from warmer.core.state import fold
 
     history = ledger.history(model.name)
-    action = decide(now, fold(history, now=now, skew=timedelta(0)), model)
+    knowledge = learning.knowledge(ledger, model, now)
+    action = decide(now, fold(history, now=now, skew=timedelta(0), knowledge=knowledge), model)
     midnight = now.astimezone(spec.zone).replace(hour=0, minute=0, second=0, microsecond=0)
     today = list(ledger.beats(since=midnight, model=model.name))
     last = ledger.latest_beat(model.name)
@@ -58,6 +70,36 @@ def _row(model: ModelSpec, spec: Spec, ledger: Ledger, now: datetime) -> dict[st
         "spent_today_known_usd": spent,
         "cost_unknown_beats": unknown,
         "last_activity_at": history.last_activity,
+        "idle_timeout": None if knowledge.learned is None else _idle_timeout(knowledge.learned.idle_timeout),
+        "forecast": None if knowledge.prospect is None else _forecast(knowledge.prospect, learning.goal(model), now),
+    }
+
+
+def _idle_timeout(belief: IdleTimeout) -> dict[str, Any]:
+    low_s, high_s = belief.band_s
+    return {
+        "known": belief.is_known,
+        "median_s": belief.median_s,
+        "low_s": low_s,
+        "high_s": high_s,
+        "interval_s": belief.interval_s,
+        "gaps": belief.gaps,
+    }
+
+
+def _forecast(prospect: Prospect, goal: Goal | None, now: datetime) -> dict[str, Any]:
+    """The figures behind a decision of `adaptive` now."""
+    shown, verdict = prospect.decider.explain(prospect.seconds(now)), prospect.decider.verdict
+    return {
+        "chance": shown.chance,
+        "within_s": shown.within_s,
+        "break_even": shown.break_even if isfinite(shown.break_even) else None,
+        "worth_beats": shown.worth,
+        "worth_warming": verdict.worth_warming,
+        "cold_starts": verdict.cold_starts,
+        "avoidable": verdict.avoided,
+        "cold_share": None if goal is None else goal.share,
+        "target_in_reach": None if goal is None else not goal.out_of_reach,
     }
 
 
@@ -78,5 +120,15 @@ def _cells(row: dict[str, Any], spec: Spec, now: datetime) -> tuple[str, ...]:
         report.seconds(row["last_wait_s"]),
         "never" if due is None else "due now" if due <= now else report.local(due, spec.zone),
         row["reason"].value,
+        _band(row["idle_timeout"]),
         report.money(row["spent_today_usd"]),
     )
+
+
+def _band(idle_timeout: dict[str, Any] | None) -> str:
+    """Such as `280-310 s, 41 gaps seen`."""
+    if idle_timeout is None:
+        return "not learned"
+    low_s, high_s, gaps = idle_timeout["low_s"], idle_timeout["high_s"], idle_timeout["gaps"]
+    seen = f"{gaps} gap{'' if gaps == 1 else 's'} seen"
+    return f"{low_s:.0f}-{high_s:.0f} s, {seen}" if gaps else "unknown, no gap seen"

@@ -85,7 +85,7 @@ def parse(text: bytes, *, path: str) -> Spec:
     )
 
 
-_AS_GIVEN = ("policy", "every", "input", "billing", "deadline", "traffic")
+_AS_GIVEN = ("policy", "every", "lead", "shadow", "input", "billing", "deadline", "traffic")
 
 
 def _model(
@@ -101,6 +101,7 @@ def _model(
         # Price and hardware are two ways to say one thing: an entry's own, either of them, goes before the defaults'.
         price=_price(own) or _price(defaults),
         where=where,
+        **_aim(own) or _aim(defaults),
         **{key: both[key] for key in _AS_GIVEN if key in both},
     )
 
@@ -109,6 +110,11 @@ def _price(given: Mapping[str, Any]) -> Price | None:
     if "price" in given:
         return Price(per_second=given["price"].per_second, source="file")
     return price_of(given.get("hardware"))
+
+
+def _aim(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a cold start is worth, or how many may be: two ways to say one thing, like price and hardware."""
+    return {key: given[key] for key in ("cold_target", "cold_start_price") if key in given}
 
 
 def _given(shape: BaseModel | None) -> dict[str, Any]:

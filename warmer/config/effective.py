@@ -44,7 +44,14 @@ def _model(model: ModelSpec) -> dict[str, Any]:
         "hours": lines[0] if len(lines) == 1 else lines,
         "policy": str(model.policy),
         "every": "auto" if model.every is None else format_duration(model.every),
+        "lead": "auto" if model.lead is None else format_duration(model.lead),
     }
+    if model.cold_target is not None:
+        shown["cold_target"] = f"{(Decimal(str(model.cold_target)) * 100).normalize():f}%"
+    if model.cold_start_price is not None:
+        shown["cold_start_price"] = model.cold_start_price
+    if model.shadow is not None:
+        shown["shadow"] = str(model.shadow)
     if model.input is not None:
         shown["input"] = dict(model.input)
     if model.billing is not None:

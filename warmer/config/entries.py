@@ -9,6 +9,13 @@ from warmer.config.document import Document
 from warmer.config.faults import Faults, Place, quote
 from warmer.config.shape import ModelShape
 from warmer.core.price import Billing
+from warmer.core.spec import PolicyName
+
+_BOTH_AIMS = {"cold_target", "cold_start_price"}
+_TWO_AIMS = (
+    "`cold_target` and `cold_start_price` are two answers to one question",
+    "keep one: a share to hold, or what one cold start is worth",
+)
 
 
 def check_entries(document: Document, faults: Faults) -> None:
@@ -23,7 +30,11 @@ def check_entries(document: Document, faults: Faults) -> None:
         if isinstance(entry, dict):
             target = _check_target(entry, at, document, faults)
             _check_name(entry, target, at, document, faults, named)
-            _check_billing(entry, defaults if isinstance(defaults, dict) else {}, target, at, document, faults)
+            shared = defaults if isinstance(defaults, dict) else {}
+            _check_billing(entry, shared, target, at, document, faults)
+            _check_aim(entry, shared, at, document, faults)
+    if isinstance(defaults, dict) and defaults.keys() >= _BOTH_AIMS:
+        faults.add(document.key_place(("defaults", "cold_start_price")), *_TWO_AIMS)
 
 
 def _check_target(entry: Mapping[str, Any], at: int, document: Document, faults: Faults) -> str | None:
@@ -74,3 +85,33 @@ def _check_billing(
         place = document.place(("models", at, "billing") if own else ("defaults", "billing"))
         hint = "leave `billing` out: the API tells it" if own else "write it in the entries that bill so"
         faults.add(place, f"a {target} does not bill as `{billing}`", hint)
+
+
+def _check_aim(
+    entry: Mapping[str, Any], defaults: Mapping[str, Any], at: int, document: Document, faults: Faults
+) -> None:
+    """What only `adaptive` heeds stands where `adaptive` is; a price of cold starts goes with one of heartbeats."""
+    both = {**defaults, **entry}
+    own = [key for key in ("cold_target", "cold_start_price") if key in entry]
+    if len(own) == 2:
+        faults.add(document.key_place(("models", at, own[1])), *_TWO_AIMS)
+        return
+    chosen = (both.get("policy"), both.get("shadow"))
+    if own and PolicyName.ADAPTIVE not in chosen:
+        problem = f"only `policy: adaptive` heeds `{own[0]}`"
+        faults.add(document.key_place(("models", at, own[0])), problem, "write that policy, or leave this key out")
+        return
+    if both.get("policy") == PolicyName.ADAPTIVE and both.get("traffic") == "off":
+        key = "traffic" if "traffic" in entry else "policy" if "policy" in entry else None
+        place = document.key_place(("models", at, key)) if key else document.key_place(("defaults", "policy"))
+        faults.add(
+            place, "`adaptive` goes by customers' calls, which are not seen", "leave `traffic` out, or use `aware`"
+        )
+    aims = own or [key for key in ("cold_target", "cold_start_price") if key in defaults]
+    if PolicyName.ADAPTIVE in chosen and aims == ["cold_start_price"] and not {"price", "hardware"} & both.keys():
+        place = document.key_place(("models", at, "cold_start_price") if own else ("defaults", "cold_start_price"))
+        problem = "`cold_start_price` says nothing without the price of a heartbeat"
+        faults.add(place, problem, "write the model's `hardware`, or its `price`")
+    if "shadow" in entry and entry["shadow"] == both.get("policy", PolicyName.AWARE):
+        place = document.key_place(("models", at, "shadow"))
+        faults.add(place, "the shadow is the policy itself", "name another policy to be compared with it")

@@ -88,6 +88,13 @@ Hours = Annotated[
 ]
 Policy = Annotated[PolicyName, PlainValidator(values.read_policy), _words(PolicyName)]
 Every = Annotated[timedelta | None, PlainValidator(values.read_every), _text(rf"auto|(?=\d){values.DURATION}")]
+Lead = Annotated[timedelta | None, PlainValidator(values.read_lead), _text(rf"auto|(?=\d){values.DURATION}")]
+Share = Annotated[float, PlainValidator(values.read_share), _text(values.SHARE)]
+ColdStartPrice = Annotated[
+    Decimal,
+    PlainValidator(values.read_cold_start_price),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": float(values.MAX_COLD_START_PRICE)}),
+]
 Deadline = Annotated[timedelta, PlainValidator(values.read_deadline), _text(rf"(?=\d){values.DURATION}")]
 Input = Annotated[dict[str, Any], PlainValidator(values.read_input), WithJsonSchema({"type": "object"})]
 BillingClass = Annotated[Billing, PlainValidator(values.read_billing), _words(Billing)]
@@ -159,16 +166,32 @@ class DefaultsShape(_Mapping):
         default="24/7",
     )
     policy: Policy = _key(
-        "Who decides the next beat: `fixed` sends one every interval, `aware` only when nobody used the model for one.",
+        "Who decides the next beat: `fixed` sends one every interval, `aware` only when nobody used the model for one, "
+        "`adaptive` only when a call is likely enough, `observe` none.",
         "aware",
         default="aware",
     )
     every: Every = _key(
-        "Longest gap allowed between two uses in active hours, 1s to 30d; `auto` is 50s until more is known.",
+        "Longest gap allowed between two uses in active hours, 1s to 30d; `auto` is what was learned of the model, "
+        "and 50s where `traffic` is off, so that nothing can be.",
         "30s",
         "auto",
         default="auto",
     )
+    lead: Lead = _key(
+        "How long before opening the first beat goes out, up to 1h; `auto` is the measured p95 wait for a boot.",
+        "2m",
+        default="auto",
+    )
+    cold_target: Share = _key(
+        "For `adaptive`: the share of customers' calls that may be cold, held with the fewest beats.",
+        "2%",
+        default="2%",
+    )
+    cold_start_price: ColdStartPrice = _key(
+        "For `adaptive`, in place of `cold_target`: USD that one avoided cold start is worth.", 0.01
+    )
+    shadow: Policy = _key("A policy that is scored on the same calls and sends nothing; `report` compares.", "adaptive")
     input: Input = _key(
         "Input of the heartbeat; without it the smallest valid one of the model's schema.",
         {"prompt": "hi", "max_tokens": 1},

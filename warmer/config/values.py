@@ -26,6 +26,10 @@ MAX_DEADLINE = timedelta(hours=24)
 """No boot and run together last a day; a beat that does is stuck."""
 MAX_PER_SECOND = Decimal(10)
 """USD. Eight of the dearest GPUs cost a thousandth of it: more is a slip of the decimal point."""
+MAX_COLD_START_PRICE = Decimal(1000)
+"""USD for one avoided cold start: more is a slip of the decimal point."""
+MAX_LEAD = timedelta(hours=1)
+"""Longer than the longest boot."""
 MAX_PER_MINUTE = 1_000_000
 MAX_NAME = 200
 """Characters: a name is a column of a table and a part of an address."""
@@ -35,6 +39,7 @@ MAX_LINE = 2_000
 DURATION = r"(?:\d+(?:\.\d+)?d)?(?:\d+(?:\.\d+)?h)?(?:\d+(?:\.\d+)?m)?(?:\d+(?:\.\d+)?s)?(?:\d+(?:\.\d+)?ms)?"
 SLUG = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}/[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 VERSION = r"[0-9a-f]{64}"
+SHARE = r"\d{1,2}(?:\.\d{1,6})?\s?%"
 REFERENCE = r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:[A-Za-z0-9._-]+"
 
 
@@ -229,6 +234,35 @@ def read_every(value: Any) -> timedelta | None:
     return None if value == "auto" else _duration(value, "30s, or auto", MIN_EVERY, MAX_EVERY)
 
 
+def read_lead(value: Any) -> timedelta | None:
+    """How long before opening the first beat goes out; None is `auto`."""
+    return None if value == "auto" else _duration(value, "2m, or auto", timedelta(0), MAX_LEAD)
+
+
+def read_share(value: Any) -> float:
+    """A share of calls, such as 2%."""
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        per_cent = value * 100 if 0 < value < 1 else value
+        raise WrongValueError(f"{quote(str(value))} is a number without a unit", f"write {_number(per_cent)}%")
+    text = _text(value, "2%")
+    if not re.fullmatch(SHARE, text.strip(), re.ASCII):
+        raise WrongValueError(f"{quote(text)} is no share", "write per cent below 100, as in 2%")
+    share = float(Decimal(text.strip().rstrip("% ")) / 100)
+    if share == 0:
+        raise WrongValueError(
+            "no policy that sees only the past can promise 0 % cold", "write a share above 0, such as 0.1%"
+        )
+    return share
+
+
+def read_cold_start_price(value: Any) -> Decimal:
+    """USD that one avoided cold start is worth."""
+    usd = _usd(value, "0.01", MAX_COLD_START_PRICE)
+    if usd == 0:
+        raise WrongValueError("at 0 USD nothing is worth a heartbeat", "write `policy: observe`, or a price above 0")
+    return usd
+
+
 def read_deadline(value: Any) -> timedelta:
     """How long a beat may take."""
     return _duration(value, "10m", MIN_DEADLINE, MAX_DEADLINE)
@@ -243,16 +277,18 @@ def read_traffic(value: Any) -> bool:
 
 def read_per_second(value: Any) -> Decimal:
     """USD a second."""
+    return _usd(value, "0.000225", MAX_PER_SECOND, " a second")
+
+
+def _usd(value: Any, example: str, most: Decimal, each: str = "") -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise WrongValueError(
-            f"{_kind(value)} stands where an amount of USD is meant", "write a number without quotes: 0.000225"
+            f"{_kind(value)} stands where an amount of USD is meant", f"write a number without quotes: {example}"
         )
     if value < 0:
-        raise WrongValueError("this price is negative", "write 0 or more USD a second")
-    if value > MAX_PER_SECOND:
-        raise WrongValueError(
-            f"this price is over {MAX_PER_SECOND} USD a second", "write USD a second, such as 0.000225"
-        )
+        raise WrongValueError("this price is negative", f"write 0 or more USD{each}")
+    if value > most:
+        raise WrongValueError(f"this price is over {most} USD{each}", f"write USD{each}, such as {example}")
     usd = Decimal(value)
     exponent = usd.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -12:
@@ -260,6 +296,10 @@ def read_per_second(value: Any) -> Decimal:
             "this price has over 12 decimals", "round it: a millionth of a USD is the smallest amount kept"
         )
     return usd
+
+
+def _number(value: int | Decimal) -> str:
+    return f"{Decimal(value).normalize():f}"
 
 
 def read_input(value: Any) -> dict[str, Any]:

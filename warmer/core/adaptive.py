@@ -1,7 +1,8 @@
 """When the forecast makes a heartbeat worth its price.
 
 A heartbeat buys the seconds that follow it. It goes out when the chance of a request in them, times what one cold start
-is worth, is at least one heartbeat; on a cold instance, at least one heartbeat and the boot. With boots for free every
+is worth, is at least one heartbeat; on a cold instance, at least one heartbeat and the boot. A cold start is worth what
+each request is that waits for it: the one that meets it, and those that come during the boot. With boots for free every
 window is a decision of its own, so no look-ahead could do better: all that counts is the forecast.
 """
 
@@ -20,6 +21,7 @@ JUDGED_FROM = 20  # gaps before a model may be found not worth warming
 SAME_S = 1e-3  # a look this near to a planned one is that one, however its time was rounded
 LEAST_AVOIDED = 0.1  # of its cold starts, by heartbeats that are worth their price
 JUDGE_MEMORY = 0.99  # a gap
+ALONE = 5.0  # boots that kept one request waiting each, taken for granted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,7 @@ class Explanation:
     chance: float  # of a request in the seconds that a heartbeat would buy
     within_s: float  # those seconds
     break_even: float  # the chance from which on a heartbeat is worth it; above 1: never
-    worth: float  # heartbeats for one cold start
+    worth: float  # heartbeats for one cold start, all those who wait for it counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +47,9 @@ class Adaptive:
     """One model's decisions, from its own requests. A fold over `seen`: same requests, same decisions.
 
     `interval_s`: how long an instance is sure to stay warm. `boot_s`: how long a boot takes; a heartbeat on a cold
-    instance buys the interval after it. One of `worth` (heartbeats for a cold start), `target` (share of cold requests)
-    or `purse` (shared by several models). `boot_price`: what a boot costs, in heartbeats; 0 where only active seconds
-    are billed. Times are seconds from a local midnight.
+    instance buys the interval after it. One of `worth` (heartbeats for one cold request), `target` (share of requests
+    that may be cold) or `purse` (shared by several models). `boot_price`: what a boot costs, in heartbeats; 0 where
+    only active seconds are billed. Times are seconds from a local midnight.
     """
 
     def __init__(
@@ -72,12 +74,15 @@ class Adaptive:
         self.purse: Purse = purse
         self._moving = worth is None
         self._gaps = self._avoided = 0.0
+        self._waiting, self._waited = 1.0, 0.0  # requests that the last boot would have kept waiting; those before it
+        self._crowd = 1.0  # the same, to be expected of the next boot
         self._pays = True
         self._needed, self._boots_until = 0.0, -math.inf  # the last request after a gap, and until when it would boot
         self._planned = math.inf  # a look found to be worth a boot
         self._refused = -math.inf  # the last look that sent nothing
         self._warm = True  # as of the last look
-        self._worth, self._least_warm, self._least_cold = 0.0, math.inf, math.inf
+        self._each = self._worth = 0.0  # of one request, and of all that a boot keeps waiting
+        self._least_warm = self._least_cold = math.inf
         self._set_worth(self.purse.worth_at(0.0))
 
     @property
@@ -113,9 +118,12 @@ class Adaptive:
             if gap > self.interval_s:
                 due = at_s - gap % self.interval_s  # when the last heartbeat before it would have been due
                 self._learn(at_s, forecast.expected(due))
+            elif at_s < self._boots_until:  # what comes while the one before it boots waits as well
+                self._waiting += 1.0
+                if self._moving:
+                    self.purse.seen(at_s, self._needed)
             elif self._moving:
-                # What comes while the one before it boots waits as well.
-                self.purse.seen(at_s, self._needed if at_s < self._boots_until else 0.0)
+                self.purse.seen(at_s, 0.0)
         self._planned = math.inf
         forecast.seen(at_s)
 
@@ -179,35 +187,43 @@ class Adaptive:
     def _worth_warming(self) -> bool:
         return self._gaps < JUDGED_FROM or self._avoided >= LEAST_AVOIDED * self._gaps
 
-    def _set_worth(self, worth: float) -> None:
+    def _set_worth(self, each: float) -> None:
+        if each != self._each:
+            self._each = each
+            self._weigh()
+
+    def _weigh(self) -> None:
         """The number of requests to expect from which on a heartbeat is worth it: P = 1 - exp(-n)."""
-        if worth == self._worth:
-            return
-        self._worth = worth
+        worth = self._worth = self._each * self._crowd
         self._least_warm = -math.log1p(-1.0 / worth) if worth > 1.0 else math.inf
         cold = 1.0 + self.boot_price
         self._least_cold = -math.log1p(-cold / worth) if worth > cold else math.inf
 
     def _learn(self, at_s: float, expected: float) -> None:
-        needed = -1.0 / math.expm1(-expected) if expected > 0 else math.inf
+        needed = -1.0 / (self._crowd * math.expm1(-expected)) if expected > 0 else math.inf
         self._needed, self._boots_until = needed, at_s + self.boot_s
         self._gaps = self._gaps * JUDGE_MEMORY + 1.0
         self._avoided = self._avoided * JUDGE_MEMORY + (needed <= self.purse.worth_at(at_s))
+        self._waited = self._waited * JUDGE_MEMORY + self._waiting
+        self._waiting, self._crowd = 1.0, (self._waited + ALONE) / (self._gaps + ALONE)
+        self._weigh()
         # A target is to be held at any price; a price says what is not worth it.
         self._pays = self._moving or self._worth_warming()
         self.purse.seen(at_s, needed)
 
 
 @dataclass(slots=True)
-class _Notes:
+class Notes:
     """A purse that only writes down what each request needed."""
 
     needs: list[tuple[float, float]] = field(default_factory=list)
 
     def worth_at(self, now_s: float) -> float:
+        """Nothing: it is asked for nothing but its notes."""
         return 0.0
 
     def seen(self, at_s: float, needed: float) -> None:
+        """Written down."""
         self.needs.append((at_s, needed))
 
 
@@ -219,7 +235,7 @@ def hold(goal: Goal, models: Iterable[Sequence[float]], *, interval_s: float) ->
     """
     notes = []
     for times in models:
-        note = _Notes()
+        note = Notes()
         decider = Adaptive(interval_s=interval_s, purse=note)
         for at in times:
             decider.seen(at)

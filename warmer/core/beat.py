@@ -45,10 +45,16 @@ class Reason(StrEnum):
     FIRST_SIGHT = "first_sight"  # nothing is known of the model's last activity
     INTERVAL_OVER = "interval_over"  # fixed: the interval has passed
     IDLE = "idle"  # aware: nobody, customer or warmer, used the model for the interval
+    PROBE = "probe"  # longer idle than the interval in force: what it finds tells the idle time-out
+    OPENING = "opening"  # the active hours begin soon: time to boot
+    LIKELY = "likely"  # adaptive: a call is likely enough in the time that the beat buys
     # a tick was skipped
     CLOSED = "closed"  # outside the active hours
     NOT_DUE = "not_due"  # fixed: the interval is still running
     RECENT_ACTIVITY = "recent_activity"  # aware: somebody used the model within the interval
+    UNLIKELY = "unlikely"  # adaptive: no call is likely enough to be worth a beat
+    NOT_WORTH_WARMING = "not_worth_warming"  # adaptive: at the price of a cold start, beats do not pay for this model
+    OBSERVING = "observing"  # observe: nothing is ever sent
     IN_FLIGHT = "in_flight"  # the model's last beat is still out
     CLAIMED_ELSEWHERE = "claimed_elsewhere"  # another process sends this very beat
     MODEL_DISABLED = "model_disabled"  # the provider refuses this model as the file has it
@@ -61,7 +67,12 @@ class Reason(StrEnum):
     @property
     def sends(self) -> bool:
         """Whether a tick with this reason sent a beat."""
-        return self in (Reason.FIRST_SIGHT, Reason.INTERVAL_OVER, Reason.IDLE)
+        return self in _SENDING
+
+
+_SENDING = frozenset(
+    (Reason.FIRST_SIGHT, Reason.INTERVAL_OVER, Reason.IDLE, Reason.PROBE, Reason.OPENING, Reason.LIKELY)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +235,7 @@ class Observation:
     cost_usd: Decimal | None
     price: str | None  # the price used and where it is from
     billing: Billing | None
+    version: str | None = None  # that ran, where the provider tells it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,3 +252,4 @@ class Request:
     run_s: float | None
     verdict: Verdict
     status: Status
+    version: str | None = None

@@ -43,6 +43,7 @@ def observe(
         cost_usd=cost,
         price=str(price) if price is not None and cost is not None else None,
         billing=billing,
+        version=prediction.version or beat.request.version,
     )
 
 
@@ -81,6 +82,7 @@ def request_of(prediction: Prediction, model: str) -> Request:
         run_s=prediction.run_s,
         verdict=Verdict.UNSURE,
         status=prediction.status,
+        version=prediction.version,
     )
 
 

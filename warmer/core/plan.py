@@ -9,8 +9,8 @@ from decimal import Decimal
 from statistics import median
 
 from warmer.core.beat import Observation, Request, Status
-from warmer.core.policy import Rest, decide
-from warmer.core.spec import ModelSpec
+from warmer.core.policy import Rest, decide, lead_of
+from warmer.core.spec import ModelSpec, PolicyName
 from warmer.core.state import ModelState
 
 WEEK = timedelta(days=7)
@@ -67,12 +67,15 @@ def plan_model(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime
 
 
 def _beats(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) -> Iterator[datetime]:
-    state, now = replace(outlook.state, in_flight_since=None, hold=None), start
+    spec, state = _settled(spec, replace(outlook.state, in_flight_since=None, hold=None))
+    now, prospect = start, state.prospect
     calls = _coming(outlook.calls, start) if spec.traffic else iter(())
     call, busy_until = next(calls, None), state.last_activity
     while now < end:
         while call is not None and call[0] <= now:
             busy_until = max(busy_until or call[1], call[1])
+            if prospect is not None:
+                prospect.decider.seen(prospect.seconds(call[0]))
             call = next(calls, None)
         if busy_until is not None:  # a call that still runs is activity at this very moment
             state = replace(state, last_activity=min(busy_until, now))
@@ -86,6 +89,18 @@ def _beats(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) ->
         state = replace(state, slots=state.slots + 1, last_beat_at=now)
         now += outlook.takes
         busy_until = max(busy_until or now, now)
+
+
+def _settled(spec: ModelSpec, state: ModelState) -> tuple[ModelSpec, ModelState]:
+    """As if nothing more were learned of the host: probes are few, and what they will find nobody knows."""
+    prospect = None if state.prospect is None else state.prospect.copy()
+    if state.learned is None:
+        return spec, replace(state, prospect=prospect)
+    trusted = timedelta(seconds=state.learned.trusted_s)
+    every = trusted if spec.every is None else min(trusted, spec.every)
+    if spec.policy is PolicyName.FIXED and spec.every is not None:
+        every = spec.every
+    return replace(spec, every=every, lead=lead_of(state, spec)), replace(state, learned=None, prospect=prospect)
 
 
 def _coming(calls: Sequence[tuple[datetime, timedelta]], start: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -85,3 +85,14 @@ def run_cost(run_s: float | None, price: Price | None, billing: Billing | None, 
     if run_s is None or price is None:
         return None
     return from_micros(to_micros(Decimal(str(run_s)) * price.per_second))
+
+
+def beat_price(price: Price | None, run_s: float, billing: Billing, *, kept_s: float) -> Decimal | None:
+    """What a heartbeat is reckoned at, in USD: where every second online is billed, it buys `kept_s` of them.
+
+    For weighing one against a cold start; what one did cost is `run_cost`. None where no second has a price.
+    """
+    if price is None or billing is Billing.OFFICIAL:
+        return None
+    seconds = run_s if billing.bills_run_only else run_s + kept_s
+    return Decimal(str(seconds)) * price.per_second

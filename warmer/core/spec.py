@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,12 +15,14 @@ from warmer.core.price import Billing, Price
 
 DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 AUTO_INTERVAL = timedelta(seconds=50)
-"""What `every: auto` means while nothing has been learned: under the shortest idle time-out users measured, 60 s."""
+"""What `every: auto` means where nothing can be learned: under the shortest idle time-out users measured, 60 s."""
 MIN_EVERY = timedelta(seconds=1)
 MIN_DEADLINE = timedelta(seconds=5)
 """The provider's shortest Cancel-After."""
 DEFAULT_DEADLINE = timedelta(minutes=10)
 """Longer than the usual boot: cutting a boot short may waste it."""
+DEFAULT_COLD_TARGET = 0.02
+"""What `adaptive` holds where the file names neither a target nor a price: one call in fifty may be cold."""
 
 
 class PolicyName(StrEnum):
@@ -27,6 +30,8 @@ class PolicyName(StrEnum):
 
     FIXED = "fixed"
     AWARE = "aware"
+    ADAPTIVE = "adaptive"
+    OBSERVE = "observe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +89,10 @@ class ModelSpec:
     hours: ActiveHours
     policy: PolicyName = PolicyName.AWARE
     every: timedelta | None = None  # longest gap allowed; None is `auto`
+    lead: timedelta | None = None  # how long before opening the first beat goes out; None is `auto`
+    cold_target: float | None = None  # share of calls that may be cold; for `adaptive`
+    cold_start_price: Decimal | None = None  # USD that one avoided cold start is worth; for `adaptive`
+    shadow: PolicyName | None = None  # a candidate that is scored and sends nothing
     input: Mapping[str, Any] | None = None  # None: the smallest valid input of the model's schema
     billing: Billing | None = None  # None: asked of the API
     price: Price | None = None  # None: unknown
@@ -91,9 +100,17 @@ class ModelSpec:
     traffic: bool = True  # whether customers' calls are read from the account's list
     where: str = field(default="", compare=False)  # "file:line" of the entry; moving it is no change
 
+    def __post_init__(self) -> None:
+        if self.cold_target is not None and not 0 < self.cold_target < 1:
+            raise ValueError("a cold target is a share between 0 and 1")
+        if self.cold_start_price is not None and not self.cold_start_price > 0:
+            raise ValueError("the price of a cold start is above 0 USD")
+        if self.cold_target is not None and self.cold_start_price is not None:
+            raise ValueError("a cold target and the price of a cold start are two answers to one question")
+
     @property
     def interval(self) -> timedelta:
-        """The longest gap to leave between two activities."""
+        """The longest gap to leave between two activities, where nothing was learned."""
         return self.every if self.every is not None else AUTO_INTERVAL
 
 

@@ -5,19 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from warmer.core.beat import OpenBeat, Reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """One model's record. Stamps of predictions are the provider's; `claimed_at` is ours."""
-
-    slots: int = 0  # beats claimed so far
-    open_beat: OpenBeat | None = None
-    last_beat_at: datetime | None = None  # creation of the last beat that reached the provider
-    last_activity: datetime | None = None  # end of the last finished use, ours or a customer's
-    running_since: datetime | None = None  # creation of the youngest customer call not yet seen finished
-    warm_waits: tuple[float, ...] = ()  # seconds; waits of recent finds that were not cold, newest first
+from warmer.core.beat import Reason
+from warmer.core.history import History
+from warmer.core.learned import Learned
+from warmer.core.prospect import Prospect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +29,43 @@ class ModelState:
     last_activity: datetime | None = None
     in_use: bool = False  # whether `last_activity` is a call that was still going on when it was last seen
     hold: Hold | None = None
+    learned: Learned | None = None  # None: nothing can be, for customers' calls are not seen
+    calls_per_s: float = 0.0  # how often customers have called lately
+    prospect: Prospect | None = None  # where the policy asks for it
+
+    @property
+    def last_use(self) -> datetime | None:
+        """The last activity of any kind.
+
+        A beat counts from its creation, whatever became of it: one whose end was never told is not followed at once.
+        """
+        return max((at for at in (self.last_activity, self.last_beat_at) if at is not None), default=None)
 
 
 RUNNING_AT_MOST = timedelta(minutes=30)
 """The provider stops a prediction after 30 min of running: an older one that we never saw end is over."""
 
 
-def fold(history: History, *, now: datetime, skew: timedelta, hold: Hold | None = None) -> ModelState:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """What the whole record of a model teaches; without a record, nothing."""
+
+    learned: Learned | None = None
+    calls_per_s: float = 0.0
+    prospect: Prospect | None = None
+
+
+NOTHING = Knowledge()
+
+
+def fold(
+    history: History,
+    *,
+    now: datetime,
+    skew: timedelta,
+    hold: Hold | None = None,
+    knowledge: Knowledge = NOTHING,
+) -> ModelState:
     """The state at `now`. `skew` is how far the provider's clock is ahead of ours.
 
     A customer's call that is still running counts as activity at this very moment. No activity lies in the future:
@@ -62,6 +83,9 @@ def fold(history: History, *, now: datetime, skew: timedelta, hold: Hold | None 
         last_activity=last_activity,
         in_use=in_use,
         hold=hold,
+        learned=knowledge.learned,
+        calls_per_s=knowledge.calls_per_s,
+        prospect=knowledge.prospect,
     )
 
 

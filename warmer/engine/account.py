@@ -9,6 +9,7 @@ from warmer.core.spec import ModelSpec
 from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
 from warmer.engine.heartbeat import Heartbeat
+from warmer.engine.learning import Learning
 from warmer.engine.standing import Standing
 from warmer.engine.traffic import Traffic
 from warmer.ports import Clock, Provider
@@ -24,10 +25,26 @@ class Account:
     heartbeat: Heartbeat
 
     @classmethod
-    def over(cls, provider: Provider, desk: Desk, clock: Clock, models: Callable[[], Sequence[ModelSpec]]) -> Account:
-        """Everything over `provider`. `models` gives the entries in force."""
+    def over(
+        cls,
+        provider: Provider,
+        desk: Desk,
+        clock: Clock,
+        models: Callable[[], Sequence[ModelSpec]],
+        *,
+        called: Callable[[str], None] = lambda name: None,
+    ) -> Account:
+        """Everything over `provider`. `models` gives the entries in force; `called` is told whom customers called."""
         standing = Standing(clock)
         contracts = Contracts(provider, clock)
-        traffic = Traffic(provider, desk, clock, contracts, models)
-        heartbeat = Heartbeat(provider, desk, clock, standing=standing, traffic=traffic, contracts=contracts)
+        traffic = Traffic(provider, desk, clock, contracts, models, called=called)
+        heartbeat = Heartbeat(
+            provider,
+            desk,
+            clock,
+            standing=standing,
+            traffic=traffic,
+            contracts=contracts,
+            learning=Learning(models, tells=True),
+        )
         return cls(provider=provider, standing=standing, traffic=traffic, heartbeat=heartbeat)

@@ -11,7 +11,7 @@ from typing import Any
 
 from warmer import __version__
 from warmer.core.beat import BeatKey
-from warmer.core.spec import Spec
+from warmer.core.spec import PolicyName, Spec
 from warmer.engine.account import Account
 from warmer.engine.desk import Desk
 from warmer.engine.fleet import DRAIN, Fleet
@@ -26,6 +26,8 @@ from warmer.ports import Clock, Ledger, Provider, Schedule
 CUT = timedelta(seconds=1.8)
 """How long cancelling what is left may take. Together with DRAIN under 5 s."""
 _TRAFFIC_EVERY_S = 300.0
+_TRAFFIC_OFTEN_S = 10.0
+"""Where a model waits for its customers to call: their call is followed by a beat before the instance is gone."""
 
 
 class Daemon:
@@ -169,10 +171,12 @@ class Daemon:
     async def _read_traffic(self) -> None:
         """Customers call outside the active hours too: the record must not have a hole there."""
         while True:
-            await self._clock.sleep(_TRAFFIC_EVERY_S)
+            waiting = any(model.policy is PolicyName.ADAPTIVE for model in self._fleet.spec.models)
+            every_s = _TRAFFIC_OFTEN_S if waiting else _TRAFFIC_EVERY_S
+            await self._clock.sleep(every_s)
             if any(model.traffic for model in self._fleet.spec.models):
                 try:
-                    await self._fleet.account.traffic.refresh(_TRAFFIC_EVERY_S)
+                    await self._fleet.account.traffic.refresh(every_s)
                 except (ProviderError, LedgerError) as exc:
                     get().warning(Event.TRAFFIC_FAILED, error=str(exc))
 
@@ -224,4 +228,10 @@ class Daemon:
         return (*self._retired, self._fleet.account)
 
     def _account(self, spec: Spec) -> Account:
-        return Account.over(self._connect(spec), self._desk, self._clock, lambda: self._fleet.spec.models)
+        return Account.over(
+            self._connect(spec),
+            self._desk,
+            self._clock,
+            lambda: self._fleet.spec.models,
+            called=lambda name: self._fleet.called(name),
+        )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from warmer.core.spec import ModelSpec, Spec
+from warmer.core.spec import ModelSpec, PolicyName, Spec
 from warmer.engine.account import Account
 from warmer.engine.heartbeat import Tick
 from warmer.errors import LedgerError
@@ -89,6 +89,12 @@ class Fleet:
         """Decide anew for `name` at once: something outside has changed."""
         if self.spec.model(name) is not None:
             self._arm(name, self._clock.now())
+
+    def called(self, name: str) -> None:
+        """Customers have called `name`: where that moves what comes next, decide anew."""
+        model = self.spec.model(name)
+        if model is not None and model.policy is PolicyName.ADAPTIVE:
+            self.poke(name)
 
     def apply(self, spec: Spec, account: Account) -> Changes:
         """Follow a new file. Models whose entry is unchanged keep their rhythm; beats that are out go on."""

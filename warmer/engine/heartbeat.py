@@ -24,6 +24,7 @@ from warmer.core.state import ModelState, fold
 from warmer.core.verdict import JUST_ENDED, WARM_AT_MOST_S
 from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
+from warmer.engine.learning import Learning
 from warmer.engine.standing import Standing
 from warmer.engine.traffic import Traffic
 from warmer.errors import Doubtful, ModelFailed, ModelRefused, ProviderError, Unavailable
@@ -73,9 +74,11 @@ class Heartbeat:
         standing: Standing,
         traffic: Traffic,
         contracts: Contracts,
+        learning: Learning,
     ) -> None:
         self._provider, self._desk, self._clock = provider, desk, clock
         self._standing, self._traffic, self._contracts = standing, traffic, contracts
+        self._learning = learning
         self._out: dict[BeatKey, _Out] = {}
 
     @property
@@ -184,8 +187,9 @@ class Heartbeat:
                 await self._provider.verify()  # any reply tells the provider's time
             except ProviderError as exc:
                 self._failed(spec, exc)
-        hold = self._standing.hold(spec)
-        return fold(history, now=now, skew=self._provider.skew, hold=hold)
+        skew = self._provider.skew
+        knowledge = await self._desk.do(lambda ledger: self._learning.knowledge(ledger, spec, now + skew))
+        return fold(history, now=now, skew=skew, hold=self._standing.hold(spec), knowledge=knowledge)
 
     async def _prepare(self, spec: ModelSpec) -> BeatRequest:
         """All that must be known before a beat is sent: its request, who has called, and that the rate allows it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -16,11 +17,12 @@ from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
 from warmer.errors import ModelRefused, Unavailable
 from warmer.log import Event, get
-from warmer.ports import Clock, Ledger, Provider
+from warmer.ports import RECENT_AT_MOST, Clock, Ledger, Provider
 
 FRESH_S = 2.0
 """A reading this young is not repeated: models that come due together share one."""
-_LOOK_BACK = timedelta(hours=1)
+_HOUR = timedelta(hours=1)
+_LOOK_BACK = _HOUR
 """How far the first reading goes. Older activity keeps no model warm."""
 _OVERLAP = timedelta(seconds=5)
 """Read again with each reading: the list need not be in step with the clock to the second."""
@@ -76,6 +78,9 @@ class Traffic:
         unfinished = await self._desk.do(lambda ledger: ledger.open_requests(oldest))
         since = min([start - _OVERLAP, *(call.created_at for call in unfinished)])
         listed = await self._provider.recent(since)
+        if len(listed) >= RECENT_AT_MOST:
+            hint = f"`warmer backfill --since {math.ceil((listed[0].created_at - since) / _HOUR)}h` brings them in"
+            get().warning(Event.TRAFFIC_MISSED, since=since, until=listed[-1].created_at, hint=hint)
         ours = await self._desk.do(lambda ledger: ledger.known_beats(p.id for p in listed))
         strangers = sorted((p for p in listed if p.id not in ours), key=lambda p: p.created_at)
         for spec in self._models():

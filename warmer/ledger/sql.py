@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from warmer.core.beat import (
     BeatKey,
-    BeatRequest,
     Claim,
     Observation,
     OpenBeat,
@@ -25,16 +25,19 @@ from warmer.core.beat import (
     Use,
     Verdict,
 )
-from warmer.core.price import Billing
-from warmer.core.spec import Target, TargetKind
-from warmer.core.state import History
-from warmer.core.units import from_micros, to_micros
+from warmer.core.history import Evidence, History
+from warmer.core.idle_timeout import TELLS_FROM_S
+from warmer.core.listing import Import
+from warmer.core.units import to_micros
 from warmer.core.verdict import BASELINE_WAITS
 from warmer.errors import LedgerError
-from warmer.ledger.tables import beat_at, beats, requests, ticks
+from warmer.ledger.rows import dump_request, evidence_of, observation_of, open_beat_of, request_of, request_row, use_of
+from warmer.ledger.tables import beat_at, beats, imports, requests, ticks
 
 _OPEN = (Status.STARTING.value, Status.PROCESSING.value)
 _BATCH = 500
+_Call = tuple[Any, ...]  # prediction id and model
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @contextmanager
@@ -89,7 +92,7 @@ class SqlLedger:
             "policy": claim.policy,
             "reason": claim.reason.value,
             "claimed_at": claim.at,
-            "request": _dump_request(claim.request),
+            "request": dump_request(claim.request),
         }
         with self._write() as connection:
             result = connection.execute(self._insert(beats).values(row).on_conflict_do_nothing())
@@ -124,6 +127,7 @@ class SqlLedger:
             "cost_micros": None if observation.cost_usd is None else to_micros(observation.cost_usd),
             "price": observation.price,
             "billing": observation.billing.value if observation.billing else None,
+            "version": observation.version,
             "request": None,
         }
         with self._write() as connection:
@@ -136,7 +140,7 @@ class SqlLedger:
         """Beats that were claimed and are not finished, oldest first."""
         query = sa.select(beats).where(beats.c.status.is_(None)).order_by(beats.c.claimed_at)
         with self._read() as connection:
-            return tuple(_open_beat(row) for row in connection.execute(query).mappings())
+            return tuple(open_beat_of(row) for row in connection.execute(query).mappings())
 
     def history(self, model: str) -> History:
         """What is known of one model."""
@@ -182,7 +186,7 @@ class SqlLedger:
             recent = connection.execute(sa.select(waits.c.wait_s).order_by(waits.c.at.desc()))
             return History(
                 slots=slots or 0,
-                open_beat=_open_beat(open_row) if open_row else None,
+                open_beat=open_beat_of(open_row) if open_row else None,
                 last_beat_at=last_beat_at,
                 last_activity=max(ends, default=None),
                 running_since=running_since,
@@ -203,7 +207,7 @@ class SqlLedger:
             query = query.where(beats.c.model == model)
         with self._read() as connection:
             for row in connection.execute(query).mappings():
-                yield _observation(row)
+                yield observation_of(row)
 
     def latest_beat(self, model: str) -> Observation | None:
         """The finished beat of `model` that was created last."""
@@ -215,38 +219,79 @@ class SqlLedger:
         )
         with self._read() as connection:
             row = connection.execute(query).mappings().first()
-            return _observation(row) if row else None
+            return observation_of(row) if row else None
 
     # -- customers' calls --------------------------------------------------------------------------------------------
 
     def add_requests(self, calls: Iterable[Request]) -> int:
         """Record customers' calls, once each; a later reading completes an earlier one. Returns how many were new."""
-        rows = [_request_row(call) for call in calls]
         insert = self._insert(requests)
+        # An older reading, written late by another process, does not undo the end of a call.
+        has_ended = sa.and_(*(insert.excluded.status != status for status in _OPEN))
         with self._write() as connection:
-            ids = [row["prediction_id"] for row in rows]
-            # Asked here again, not by the caller alone: another process may have sent one of them meanwhile.
-            ours = _among(connection, ids, beats.c.prediction_id)
-            known = _among(connection, ids, requests.c.prediction_id, requests.c.model)
-            rows = [row for row in rows if (row["prediction_id"],) not in ours]
-            if rows:
-                keys = ("model", "prediction_id")
-                changing = {name: insert.excluded[name] for name in rows[0] if name not in keys}
-                # An older reading, written late by another process, does not undo the end of a call.
-                # (No IN here: it cannot be executed for many rows at once.)
-                is_news = sa.or_(
-                    *(requests.c.status == status for status in _OPEN),
-                    sa.and_(*(insert.excluded.status != status for status in _OPEN)),
-                )
-                upsert = insert.on_conflict_do_update(index_elements=keys, set_=changing, where=is_news)
-                connection.execute(upsert, rows)
-        return len({(row["prediction_id"], row["model"]) for row in rows} - known)
+            return len(self._add(connection, calls, sa.or_(_is_open(requests), has_ended)))
+
+    def _add(self, connection: sa.Connection, calls: Iterable[Request], changes: sa.ColumnElement[bool]) -> set[_Call]:
+        """Insert the calls that are no beats of ours, or change those on record of which `changes` is true."""
+        rows = [request_row(call) for call in calls]
+        ids = [row["prediction_id"] for row in rows]
+        # Asked here again, not by the caller alone: another process may have sent one of them meanwhile.
+        ours = _among(connection, ids, beats.c.prediction_id)
+        known = _among(connection, ids, requests.c.prediction_id, requests.c.model)
+        rows = [row for row in rows if (row["prediction_id"],) not in ours]
+        if rows:
+            insert = self._insert(requests)
+            keys = ("model", "prediction_id")
+            changing = {name: insert.excluded[name] for name in rows[0] if name not in keys}
+            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changing, where=changes), rows)
+        return {(row["prediction_id"], row["model"]) for row in rows} - known
+
+    def keep_import(self, progress: Import, calls: Iterable[Request] = ()) -> Mapping[str, int]:
+        """Record how far an import has come, and the calls it came upon. Returns how many were new, by model."""
+        row = {field.name: getattr(progress, field.name) for field in fields(progress)}
+        keeping = self._insert(imports).values(row).on_conflict_do_update(index_elements=["started_at"], set_=row)
+        others = sa.and_(imports.c.finished_at.is_(None), imports.c.started_at != progress.started_at)
+        with self._write() as connection:
+            connection.execute(sa.delete(imports).where(others))
+            connection.execute(keeping)
+            return Counter(model for _, model in self._add(connection, calls, _is_open(requests)))
+
+    def unfinished_import(self) -> Import | None:
+        """The import that was begun and has not been finished."""
+        query = sa.select(imports).where(imports.c.finished_at.is_(None)).order_by(imports.c.started_at.desc())
+        with self._read() as connection:
+            row = connection.execute(query).mappings().first()
+            return Import(**row) if row else None
+
+    def imported_at(self) -> datetime | None:
+        """When an import was last finished."""
+        with self._read() as connection:
+            last: datetime | None = connection.execute(sa.select(sa.func.max(imports.c.finished_at))).scalar()
+            return last
+
+    def settle(self, calls: Iterable[Request]) -> None:
+        """Put the gaps and the verdicts of calls that are on record to those given."""
+        rows = [
+            {"of_id": call.prediction_id, "of_model": call.model, "gap": call.gap_s, "found": call.verdict.value}
+            for call in calls
+        ]
+        update = (
+            sa.update(requests)
+            .where(
+                requests.c.prediction_id == sa.bindparam("of_id"),
+                requests.c.model == sa.bindparam("of_model"),
+            )
+            .values(gap_s=sa.bindparam("gap"), verdict=sa.bindparam("found"))
+        )
+        if rows:
+            with self._write() as connection:
+                connection.execute(update, rows)
 
     def open_requests(self, since: datetime) -> tuple[Request, ...]:
         """Customers' calls created at or after `since` that were last seen unfinished."""
         query = sa.select(requests).where(requests.c.status.in_(_OPEN), requests.c.created_at >= since)
         with self._read() as connection:
-            return tuple(_request(row) for row in connection.execute(query).mappings())
+            return tuple(request_of(row) for row in connection.execute(query).mappings())
 
     def newest_request_at(self) -> datetime | None:
         """Creation of the newest customer call on record."""
@@ -263,7 +308,7 @@ class SqlLedger:
             query = query.where(requests.c.model == model)
         with self._read() as connection:
             for row in connection.execute(query).mappings():
-                yield _request(row)
+                yield request_of(row)
 
     # -- both --------------------------------------------------------------------------------------------------------
 
@@ -281,7 +326,7 @@ class SqlLedger:
                     at >= start - timedelta(hours=1),
                     sa.or_(table.c.completed_at.is_(None), table.c.completed_at >= start),
                 )
-                found += [_use(row) for row in connection.execute(query).mappings()]
+                found += [use_of(row) for row in connection.execute(query).mappings()]
         return tuple(sorted(found, key=lambda use: use.created_at))
 
     def last_activity_before(self, model: str, moment: datetime) -> datetime | None:
@@ -298,6 +343,45 @@ class SqlLedger:
                 for table in (beats, requests)
             ]
         return max((end for end in ends if end is not None), default=None)
+
+    def evidence(self, model: str, *, since: datetime | None = None, limit: int) -> tuple[Evidence, ...]:
+        """What the latest `limit` beats and calls that ended after `since` met, oldest first; unsure ones left out."""
+        met = sa.union_all(
+            *(
+                sa.select(
+                    table.c.completed_at.label("at"),
+                    table.c.gap_s,
+                    table.c.verdict,
+                    table.c.wait_s,
+                    table.c.version,
+                    price.label("price"),
+                ).where(
+                    table.c.model == model,
+                    table.c.completed_at > (since or _BEGINNING),
+                    table.c.verdict.in_((Verdict.WARM.value, Verdict.COLD.value)),
+                    # What says nothing of a time-out is most of a busy model's calls.
+                    sa.or_(
+                        table.c.gap_s >= TELLS_FROM_S,
+                        sa.and_(table.c.gap_s.is_(None), table.c.verdict == Verdict.COLD.value),
+                    ),
+                )
+                for table, price in ((beats, beats.c.price), (requests, sa.null()))
+            )
+        ).subquery()
+        query = sa.select(met).order_by(met.c.at.desc()).limit(limit)
+        with self._read() as connection:
+            rows = connection.execute(query).mappings().all()
+        return tuple(map(evidence_of, reversed(rows)))
+
+    def call_times(self, model: str, *, after: datetime | None = None) -> tuple[datetime, ...]:
+        """When customers called `model`, later than `after`, in order."""
+        query = (
+            sa.select(requests.c.created_at)
+            .where(requests.c.model == model, requests.c.created_at > (after or _BEGINNING))
+            .order_by(requests.c.created_at)
+        )
+        with self._read() as connection:
+            return tuple(connection.execute(query).scalars())
 
     # -- ticks -------------------------------------------------------------------------------------------------------
 
@@ -323,6 +407,11 @@ class SqlLedger:
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
+
+
+def _is_open(table: sa.Table) -> sa.ColumnElement[bool]:
+    # No IN: it cannot be executed for many rows at once.
+    return sa.or_(*(table.c.status == status for status in _OPEN))
 
 
 def _is(key: BeatKey) -> tuple[sa.ColumnElement[bool], ...]:
@@ -351,107 +440,3 @@ def _ran(table: sa.Table) -> sa.ColumnElement[bool]:
 
 def _reaches(use: Use, moment: datetime) -> bool:
     return use.status.is_open or (use.completed_at is not None and use.completed_at > moment)
-
-
-def _dump_request(request: BeatRequest) -> str:
-    return json.dumps(
-        {
-            "target": {
-                "kind": request.target.kind.value,
-                "owner": request.target.owner,
-                "name": request.target.name,
-                "version": request.target.version,
-            },
-            "version": request.version,
-            "billing": request.billing.value,
-            "input": dict(request.input),
-            "deadline_s": request.deadline.total_seconds(),
-        }
-    )
-
-
-def _load_request(text: str) -> BeatRequest:
-    raw = json.loads(text)
-    target = raw["target"]
-    return BeatRequest(
-        target=Target(
-            kind=TargetKind(target["kind"]), owner=target["owner"], name=target["name"], version=target["version"]
-        ),
-        version=raw["version"],
-        billing=Billing(raw["billing"]),
-        input=raw["input"],
-        deadline=timedelta(seconds=raw["deadline_s"]),
-    )
-
-
-def _open_beat(row: sa.RowMapping) -> OpenBeat:
-    return OpenBeat(
-        key=BeatKey(model=row["model"], slot=row["slot"], instance=row["instance"]),
-        claimed_at=row["claimed_at"],
-        policy=row["policy"],
-        reason=Reason(row["reason"]),
-        request=_load_request(row["request"]),
-        prediction_id=row["prediction_id"],
-    )
-
-
-def _observation(row: sa.RowMapping) -> Observation:
-    return Observation(
-        model=row["model"],
-        prediction_id=row["prediction_id"],
-        policy=row["policy"],
-        reason=Reason(row["reason"]),
-        created_at=row["created_at"] or row["claimed_at"],
-        started_at=row["started_at"],
-        completed_at=row["completed_at"],
-        gap_s=row["gap_s"],
-        wait_s=row["wait_s"],
-        run_s=row["run_s"],
-        verdict=Verdict(row["verdict"]),
-        status=Status(row["status"]),
-        error=row["error"],
-        cost_usd=None if row["cost_micros"] is None else from_micros(row["cost_micros"]),
-        price=row["price"],
-        billing=Billing(row["billing"]) if row["billing"] else None,
-    )
-
-
-def _request_row(call: Request) -> dict[str, Any]:
-    return {
-        "model": call.model,
-        "prediction_id": call.prediction_id,
-        "created_at": call.created_at,
-        "started_at": call.started_at,
-        "completed_at": call.completed_at,
-        "gap_s": call.gap_s,
-        "wait_s": call.wait_s,
-        "run_s": call.run_s,
-        "verdict": call.verdict.value,
-        "status": call.status.value,
-    }
-
-
-def _request(row: sa.RowMapping) -> Request:
-    return Request(
-        model=row["model"],
-        prediction_id=row["prediction_id"],
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        completed_at=row["completed_at"],
-        gap_s=row["gap_s"],
-        wait_s=row["wait_s"],
-        run_s=row["run_s"],
-        verdict=Verdict(row["verdict"]),
-        status=Status(row["status"]),
-    )
-
-
-def _use(row: sa.RowMapping) -> Use:
-    return Use(
-        id=row["prediction_id"],
-        status=Status(row["status"]) if row["status"] else Status.STARTING,
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        completed_at=row["completed_at"],
-        wait_s=row["wait_s"],
-    )

@@ -55,6 +55,7 @@ beats = sa.Table(
     sa.Column("cost_micros", sa.BigInteger),  # null: unknown, which is not 0
     sa.Column("price", sa.Text),
     sa.Column("billing", sa.Text),
+    sa.Column("version", sa.Text),
     sa.Index("beats_by_end", "model", "completed_at"),
 )
 
@@ -79,6 +80,7 @@ requests = sa.Table(
     sa.Column("run_s", sa.Float),
     sa.Column("verdict", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
+    sa.Column("version", sa.Text),
     sa.Index("requests_by_time", "model", "created_at"),
     sa.Index("requests_by_end", "model", "completed_at"),
     sa.Index("requests_in_order", "created_at", "model", "prediction_id"),
@@ -91,4 +93,15 @@ ticks = sa.Table(
     sa.Column("hour", Instant, primary_key=True),  # the full hour, UTC
     sa.Column("reason", sa.Text, primary_key=True),
     sa.Column("count", sa.BigInteger, nullable=False),
+)
+
+imports = sa.Table(
+    "imports",
+    metadata,
+    sa.Column("started_at", Instant, primary_key=True),
+    sa.Column("since", Instant, nullable=False),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("newest_at", Instant),
+    sa.Column("cursor", sa.Text),
+    sa.Column("finished_at", Instant),
 )

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, inf, isfinite, log
 
 import numpy as np
 
-from warmer.core.idle_timeout.shapes import SHORTEST_S, TAIL, Floats, all_shapes
+from warmer.core.idle_timeout.shapes import GAP_STEP, SHORTEST_S, TAIL, Floats, all_shapes
 
 PRIOR_MEDIAN_S, PRIOR_SPREAD = 180.0, 1.6
 """Before the first find: 180 s, within a factor of 5 in two cases of three. Users report one to several minutes."""
+TELLS_FROM_S = SHORTEST_S
+"""A find after a shorter gap tells nothing of a time-out: no host lets an instance go so soon."""
 REMEMBERED = 2000
 """How many of the latest finds make up a belief. A settled one gains nothing from older finds."""
 
@@ -60,7 +62,6 @@ class Find:
 
     gap_s: float  # idle time before it, seconds
     cold: bool
-    ours: bool  # a beat of ours, not a customer's call
 
     def __post_init__(self) -> None:
         if not (isfinite(self.gap_s) and self.gap_s >= 0):
@@ -137,6 +138,22 @@ class IdleTimeout:
             _is_held=is_held,
         )
 
+    def unsettled(self) -> IdleTimeout:
+        """The belief once there is reason to think that it may all be different: as much as not."""
+        mass = 0.5 * self._mass + 0.5 * np.outer(self._mass.sum(axis=1), self._prior)
+        mass.flags.writeable = False
+        by_shape = mass.sum(axis=0)
+        low, median, high = all_shapes().medians(by_shape, (0.1, 0.5, 0.9))
+        return replace(
+            self,
+            interval_s=_interval_s(by_shape),
+            median_s=median,
+            band_s=(low, high),
+            doubted_s=None,
+            _mass=mass,
+            _is_held=False,
+        )
+
     def next_gap_s(self, *, risk_per_s: float, longest_s: float = inf) -> tuple[float, bool]:
         """The gap to leave before the next heartbeat, and whether that heartbeat is a probe.
 
@@ -152,7 +169,10 @@ class IdleTimeout:
             again = min(self.doubted_s, longest_s)
             return again, again > self.interval_s
         probe_s = self._best_probe_s(risk_per_s, longest_s)
-        return (self.interval_s, False) if probe_s is None else (probe_s, True)
+        if probe_s is None:
+            return self.interval_s, False
+        # The gaps weighed are a ladder: where its next step is past the bound, the bound itself is meant.
+        return (longest_s if probe_s * exp(GAP_STEP) > longest_s else probe_s), True
 
     def _before(self, gap_s: float) -> Floats:
         """What is thought of each shape at the next find: the time-out may be another one by then.

@@ -3,31 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from warmer.core.beat import Reason
 from warmer.core.policy.action import Action, Rest, Warm
+from warmer.core.policy.adaptive import adaptive
 from warmer.core.policy.aware import aware
 from warmer.core.policy.fixed import fixed
+from warmer.core.policy.observe import observe
 from warmer.core.spec import ModelSpec, PolicyName
 from warmer.core.state import ModelState
 
-__all__ = ["Action", "Rest", "Warm", "decide"]
+__all__ = ["Action", "Rest", "Warm", "decide", "lead_of"]
 
+MAX_LEAD = timedelta(minutes=30)
+"""A wait past this was a queue, or a host in trouble."""
 Policy = Callable[[datetime, ModelState, ModelSpec], Action]
 
-_POLICIES: dict[PolicyName, Policy] = {PolicyName.FIXED: fixed, PolicyName.AWARE: aware}
+_POLICIES: dict[PolicyName, Policy] = {
+    PolicyName.FIXED: fixed,
+    PolicyName.AWARE: aware,
+    PolicyName.ADAPTIVE: adaptive,
+    PolicyName.OBSERVE: observe,
+}
 
 
 def decide(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
     """Whether to warm `spec` at `now`, with exactly one reason.
 
     What binds every policy comes first: the hours, a hold on the model or its account, the beat that is still out.
+    A window begins early by the lead, in which a model that is cold has the time to boot.
     """
-    if not spec.hours.contains(now):
-        return Rest(reason=Reason.CLOSED, until=spec.hours.next_open(now))
+    is_open = spec.hours.contains(now)
+    if not is_open:
+        opens = spec.hours.next_open(now)
+        begins = None if opens is None else opens - lead_of(state, spec)
+        if begins is None or now < begins:
+            return Rest(reason=Reason.CLOSED, until=begins)
     if state.hold is not None and (state.hold.until is None or state.hold.until > now):
         return Rest(reason=state.hold.reason, until=state.hold.until)
     if state.in_flight_since is not None:
         return Rest(reason=Reason.IN_FLIGHT, until=now + spec.interval)
-    return _POLICIES[spec.policy](now, state, spec)
+    action = _POLICIES[spec.policy](now, state, spec)
+    return action if is_open or isinstance(action, Rest) else Warm(reason=Reason.OPENING)
+
+
+def lead_of(state: ModelState, spec: ModelSpec) -> timedelta:
+    """How long before opening the first beat of `spec` goes out: by the file, or the measured p95 wait for a boot."""
+    if spec.lead is not None:
+        return spec.lead
+    lead_s = None if state.learned is None else state.learned.lead_s
+    return min(timedelta(seconds=lead_s or 0.0), MAX_LEAD)

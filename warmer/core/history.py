@@ -1,0 +1,32 @@
+"""What the ledger tells of one model: as it stands now, and what each use of it met."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from warmer.core.beat import OpenBeat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """One model's record. Stamps of predictions are the provider's; `claimed_at` is ours."""
+
+    slots: int = 0  # beats claimed so far
+    open_beat: OpenBeat | None = None
+    last_beat_at: datetime | None = None  # creation of the last beat that reached the provider
+    last_activity: datetime | None = None  # end of the last finished use, ours or a customer's
+    running_since: datetime | None = None  # creation of the youngest customer call not yet seen finished
+    warm_waits: tuple[float, ...] = ()  # seconds; waits of recent finds that were not cold, newest first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What one finished beat or call met, as the ledger has it. Unsure ones are none."""
+
+    at: datetime  # its end, by the provider's clock
+    gap_s: float | None  # None: nothing was known of earlier activity
+    cold: bool
+    wait_s: float | None
+    version: str | None = None  # that ran
+    price: str | None = None  # of a second of it

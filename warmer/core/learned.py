@@ -1,0 +1,84 @@
+"""What a model's record teaches of its host: how long an idle instance is kept, and how long a boot takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from math import log
+
+from warmer.core.history import Evidence
+from warmer.core.idle_timeout import TELLS_FROM_S, Find, IdleTimeout
+from warmer.core.insight import Percentiles
+from warmer.core.spec import AUTO_INTERVAL
+
+BOOTS = 50
+"""How many of the latest boots are remembered."""
+LATEST_BOOTS = 5
+"""So many boots in a row of another length are no chance any more."""
+OTHER_BOOT = 2.5
+"""Boots whose median is this many times another one's are of another container. Of boots that spread by half (sigma of
+the logarithm .5) five in a row look so once in a thousand times."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What is believed of one model. It never changes: `after` gives the next one."""
+
+    idle_timeout: IdleTimeout = field(default_factory=IdleTimeout.unknown)
+    boots_s: tuple[float, ...] = ()  # the latest waits for a boot, oldest first
+    version: str | None = None
+    price: str | None = None
+
+    def after(self, seen: Evidence) -> Learned:
+        """The belief once `seen` is known too.
+
+        Another version or price is another container, and so is one that boots in quite another time: what was
+        learned of the one before is then a guess among others.
+        """
+        known = replace(self, version=seen.version or self.version, price=seen.price or self.price)
+        if _differ(self.version, seen.version) or _differ(self.price, seen.price):
+            known = replace(known, idle_timeout=known.idle_timeout.unsettled(), boots_s=())
+        if seen.cold and seen.wait_s is not None and seen.wait_s > 0:
+            known = known._after_boot(seen.wait_s)
+        if seen.gap_s is not None and seen.gap_s >= TELLS_FROM_S:
+            find = Find(gap_s=seen.gap_s, cold=seen.cold)
+            known = replace(known, idle_timeout=known.idle_timeout.after(find))
+        return known
+
+    def after_all(self, seen: Iterable[Evidence]) -> Learned:
+        """The belief once all of `seen` is known too, oldest first."""
+        known = self
+        for one in seen:
+            known = known.after(one)
+        return known
+
+    @property
+    def trusted_s(self) -> float:
+        """How long an idle instance is trusted to stay: the interval in force, or a usual one until it is known."""
+        known_s = self.idle_timeout.interval_s
+        return known_s if self.idle_timeout.is_known else max(known_s, AUTO_INTERVAL.total_seconds())
+
+    @property
+    def boot_s(self) -> float | None:
+        """The median wait for a boot; None where none was seen."""
+        return Percentiles.of(self.boots_s).p50
+
+    @property
+    def lead_s(self) -> float | None:
+        """The p95 wait for a boot: a beat that early before a window opens leaves the model warm at its opening."""
+        return Percentiles.of(self.boots_s).p95
+
+    def _after_boot(self, wait_s: float) -> Learned:
+        boots_s = (*self.boots_s, wait_s)[-BOOTS:]
+        latest, earlier = boots_s[-LATEST_BOOTS:], boots_s[:-LATEST_BOOTS]
+        if len(earlier) >= LATEST_BOOTS and abs(log(_median(latest) / _median(earlier))) > log(OTHER_BOOT):
+            return replace(self, idle_timeout=self.idle_timeout.unsettled(), boots_s=latest)
+        return replace(self, boots_s=boots_s)
+
+
+def _differ(known: str | None, seen: str | None) -> bool:
+    return known is not None and seen is not None and known != seen
+
+
+def _median(values: tuple[float, ...]) -> float:
+    return sorted(values)[len(values) // 2]

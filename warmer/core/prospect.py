@@ -1,0 +1,50 @@
+"""A model's forecast on the clock of its file: what `adaptive` asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from warmer.core.adaptive import Adaptive
+
+MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
+"""Second 0 of every forecast, as a local midnight."""
+_MOVES = timedelta(days=2)
+"""A call this young stands where the clock of now would put it, so that a gap over a change of the clock is as long as
+it was; older ones where their own clock did, so that nine o'clock stays nine o'clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prospect:
+    """What is expected of one model's customers. `decider` is a fold over their calls."""
+
+    decider: Adaptive
+    offset: timedelta  # of the file's zone, now
+
+    def seconds(self, moment: datetime) -> float:
+        """`moment` as the decider counts time."""
+        return (moment - MONDAY + self.offset).total_seconds()
+
+    def moment(self, at_s: float) -> datetime:
+        """The instant that the decider calls `at_s`."""
+        return MONDAY - self.offset + timedelta(seconds=at_s)
+
+    def copy(self) -> Prospect:
+        """One that can be fed with calls that have not been."""
+        return Prospect(decider=deepcopy(self.decider), offset=self.offset)
+
+
+def offset_at(moment: datetime, zone: ZoneInfo) -> timedelta:
+    """How far the wall clocks of `zone` are ahead of UTC at `moment`."""
+    return moment.astimezone(zone).utcoffset() or timedelta(0)
+
+
+def local_seconds(calls: Iterable[datetime], zone: ZoneInfo, now: datetime) -> list[float]:
+    """When `calls` came, as a decider counts time."""
+    current = offset_at(now, zone)
+    return [
+        (call - MONDAY + (current if now - call < _MOVES else offset_at(call, zone))).total_seconds() for call in calls
+    ]

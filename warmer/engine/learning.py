@@ -1,0 +1,260 @@
+"""Keeps what the ledger teaches of each model in step with the ledger: nothing of it lives anywhere else."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from heapq import merge
+from itertools import takewhile
+from math import inf, log
+
+from warmer.core.adaptive import Adaptive, Notes
+from warmer.core.history import Evidence
+from warmer.core.idle_timeout import REMEMBERED
+from warmer.core.learned import Learned
+from warmer.core.price import Billing, beat_price
+from warmer.core.prospect import MONDAY, Prospect, local_seconds, offset_at
+from warmer.core.spec import DEFAULT_COLD_TARGET, ModelSpec, PolicyName
+from warmer.core.state import Knowledge
+from warmer.core.traffic import RECENT, calls_per_s
+from warmer.core.worth import Goal, Price, Purse
+from warmer.log import Event, get
+from warmer.ports import Ledger
+
+SETTLES_IN = timedelta(minutes=10)
+"""What ended longer ago than this is on record: a call is seen and recorded within a minute or two of its end."""
+_MOVED = log(1.1)
+"""An interval that moved by a tenth makes a forecast anew: its gaps begin elsewhere."""
+_DEARER = log(1.5)
+"""So does a heartbeat whose price moved by half."""
+USUAL_BOOT_S = 12.0
+"""The median boot of public models, until the model's own are known."""
+USUAL_RUN_S = 0.3
+"""What a minimal heartbeat runs for, until the model's own is known."""
+
+
+@dataclass(slots=True)
+class _Record:
+    """One model's, as far as it was read."""
+
+    entry: ModelSpec
+    settled: Learned = field(default_factory=Learned)
+    until: datetime | None = None  # up to where `settled` goes
+    young: list[tuple[Evidence, Learned]] = field(default_factory=list)  # what ended since, and what was known after it
+    calls: list[datetime] = field(default_factory=list)
+    decider: Adaptive | None = None
+    worth: float | None = None  # of a cold start, in heartbeats, where the file gives its price
+    offset: timedelta = timedelta(0)
+    told_s: float | None = None  # the time-out that was last said to be learned
+    told_pays: bool = True
+    is_new: bool = True
+
+    @property
+    def latest(self) -> Learned:
+        """All that is known."""
+        return self.young[-1][1] if self.young else self.settled
+
+
+class Learning:
+    """What is known of each model. Every method blocks for as long as the ledger takes.
+
+    `models` gives the entries in force. `tells`: whether what is learned goes to the log.
+    """
+
+    def __init__(self, models: Callable[[], Sequence[ModelSpec]], *, tells: bool = False) -> None:
+        self._models, self._tells = models, tells
+        self._records: dict[str, _Record] = {}
+        self._goals: dict[float, Goal] = {}
+        self._missed: set[float] = set()
+
+    def knowledge(self, ledger: Ledger, entry: ModelSpec, now: datetime) -> Knowledge:
+        """What the record of `entry` teaches. `now` is by the provider's clock, as the record is."""
+        record = self._record(entry)
+        if not entry.traffic:  # gaps that nobody saw the whole of teach nothing
+            return Knowledge()
+        self._learn(ledger, record, now)
+        fresh = self._read_calls(ledger, record)
+        prospect = self._prospect(ledger, record, fresh, now) if entry.policy is PolicyName.ADAPTIVE else None
+        record.is_new = False
+        return Knowledge(learned=record.latest, calls_per_s=calls_per_s(record.calls, now), prospect=prospect)
+
+    def goal(self, entry: ModelSpec) -> Goal | None:
+        """What holds the cold target of `entry`, over all models that have the same."""
+        return self._goals.get(_target(entry)) if entry.policy is PolicyName.ADAPTIVE else None
+
+    def _record(self, entry: ModelSpec) -> _Record:
+        record = self._records.get(entry.name)
+        if record is None or record.entry != entry:
+            record = self._records[entry.name] = _Record(entry=entry)
+        return record
+
+    # -- the idle time-out -------------------------------------------------------------------------------------------
+
+    def _learn(self, ledger: Ledger, record: _Record, now: datetime) -> None:
+        evidence = ledger.evidence(record.entry.name, since=record.until, limit=REMEMBERED)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1][0], zip(evidence, record.young, strict=False)))
+        del record.young[same:]
+        for one in evidence[same:]:
+            record.young.append((one, record.latest.after(one)))
+        # From here on the record of that time is whole: what comes of it later was imported, and read with a new start.
+        record.until = max(now - SETTLES_IN, record.until or now - SETTLES_IN)
+        settled = bisect_right(record.young, record.until, key=lambda pair: pair[0].at)
+        if settled:
+            record.settled = record.young[settled - 1][1]
+            del record.young[:settled]
+        self._tell_idle_timeout(record)
+
+    def _tell_idle_timeout(self, record: _Record) -> None:
+        belief = record.latest.idle_timeout
+        if not belief.is_known or (record.told_s is not None and abs(log(belief.median_s / record.told_s)) < _MOVED):
+            return
+        record.told_s, was_s = belief.median_s, record.told_s
+        if self._tells and not record.is_new:  # what an earlier life had learned is no news
+            get().info(
+                Event.IDLE_TIMEOUT_LEARNED,
+                model=record.entry.name,
+                idle_timeout_s=round(belief.median_s, 1),
+                low_s=round(belief.band_s[0], 1),
+                high_s=round(belief.band_s[1], 1),
+                was_s=None if was_s is None else round(was_s, 1),
+                interval_s=round(belief.interval_s, 1),
+                gaps=belief.gaps,
+            )
+
+    # -- customers' calls --------------------------------------------------------------------------------------------
+
+    def _read_calls(self, ledger: Ledger, record: _Record) -> Sequence[datetime]:
+        """Calls that were not known before. `adaptive` goes by all there are, other policies by the latest."""
+        fresh = ledger.call_times(record.entry.name, after=record.calls[-1] if record.calls else None)
+        record.calls += fresh
+        if record.entry.policy is not PolicyName.ADAPTIVE and record.calls:
+            first = bisect_right(record.calls, record.calls[-1] - RECENT)
+            del record.calls[:first]
+        return fresh
+
+    def _prospect(self, ledger: Ledger, record: _Record, fresh: Sequence[datetime], now: datetime) -> Prospect:
+        zone = record.entry.hours.zone
+        offset = offset_at(now, zone)
+        decider = record.decider
+        if decider is None or self._is_outdated(ledger, record, decider, offset):
+            decider = self._forecast(ledger, record, now)
+        else:
+            for at_s in local_seconds(fresh, zone, now):
+                decider.seen(at_s)
+        decider.boot_s = record.latest.boot_s or USUAL_BOOT_S
+        self._tell_worth(record, decider)
+        return Prospect(decider=decider, offset=offset)
+
+    def _is_outdated(self, ledger: Ledger, record: _Record, decider: Adaptive, offset: timedelta) -> bool:
+        """Whether the decider counts by another clock, interval or price than what holds now."""
+        if offset != record.offset or abs(log(_interval_s(record) / decider.interval_s)) > _MOVED:
+            return True
+        if not record.worth or not (worth := self._worth(ledger, record)):
+            return False
+        return abs(log(worth / record.worth)) > _DEARER
+
+    def _forecast(self, ledger: Ledger, record: _Record, now: datetime) -> Adaptive:
+        """The decider of `record`, made anew from all its calls."""
+        if record.entry.cold_start_price is not None:
+            record.worth = self._worth(ledger, record)
+            return self._made(record, now, Price(record.worth or 0.0))
+        target = _target(record.entry)
+        goal = self._goals.get(target)
+        if goal is not None:  # it knows what these calls needed
+            decider = self._made(record, now, Notes())
+            decider.purse = _Open(goal, record)
+            return decider
+        goal = self._goals[target] = Goal(target)
+        pool = [record, *self._others(ledger, record, now)]
+        notes = [Notes() for _ in pool]
+        deciders = [self._made(one, now, note) for one, note in zip(pool, notes, strict=True)]
+        for at_s, needed in merge(*(note.needs for note in notes), key=lambda need: need[0]):
+            goal.seen(at_s, needed)
+        for one, decider in zip(pool, deciders, strict=True):
+            decider.purse = _Open(goal, one)
+        return deciders[0]
+
+    def _others(self, ledger: Ledger, record: _Record, now: datetime) -> Iterator[_Record]:
+        """The records of the models that share the target of `record`, up to date."""
+        for entry in self._models():
+            alike = entry.policy is PolicyName.ADAPTIVE and entry.cold_start_price is None and entry.traffic
+            if alike and entry.name != record.entry.name and _target(entry) == _target(record.entry):
+                other = self._record(entry)
+                self._learn(ledger, other, now)
+                self._read_calls(ledger, other)
+                yield other
+
+    def _made(self, record: _Record, now: datetime, purse: Purse) -> Adaptive:
+        entry = record.entry
+        record.offset = offset_at(now, entry.hours.zone)
+        interval_s, boot_s = _interval_s(record), record.latest.boot_s or USUAL_BOOT_S
+        price = boot_s / interval_s if entry.billing is not None and not entry.billing.bills_run_only else 0.0
+        decider = record.decider = Adaptive(
+            interval_s=interval_s, boot_s=boot_s, purse=_Open(purse, record), boot_price=price
+        )
+        for at_s in local_seconds(record.calls, entry.hours.zone, now):
+            decider.seen(at_s)
+        return decider
+
+    def _worth(self, ledger: Ledger, record: _Record) -> float | None:
+        """How many heartbeats one cold start is worth, by what the latest one took; None where nobody knows."""
+        entry, latest = record.entry, ledger.latest_beat(record.entry.name)
+        billing = entry.billing or (latest.billing if latest else None) or Billing.PUBLIC
+        run_s = (latest.run_s if latest else None) or USUAL_RUN_S
+        usd = beat_price(entry.price, run_s, billing, kept_s=_interval_s(record))
+        return None if not usd or entry.cold_start_price is None else float(entry.cold_start_price / usd)
+
+    def _tell_worth(self, record: _Record, decider: Adaptive) -> None:
+        entry, target = record.entry, _target(record.entry)
+        if entry.cold_start_price is not None:
+            self._tell_verdict(record, decider)
+            return
+        goal = self._goals[target]
+        if self._tells and goal.out_of_reach and target not in self._missed:
+            get().warning(
+                Event.COLD_TARGET_MISSED, target=target, share=round(goal.share, 4), calls=round(goal.requests)
+            )
+        (self._missed.add if goal.out_of_reach else self._missed.discard)(target)
+
+    def _tell_verdict(self, record: _Record, decider: Adaptive) -> None:
+        verdict = decider.verdict
+        if verdict.worth_warming == record.told_pays:
+            return
+        record.told_pays = verdict.worth_warming
+        if self._tells:
+            get().info(
+                Event.MODEL_JUDGED,
+                model=record.entry.name,
+                worth_warming=verdict.worth_warming,
+                cold_starts=round(verdict.cold_starts, 1),
+                avoidable=round(verdict.avoided, 1),
+                worth_beats=None if record.worth is None else round(record.worth, 1),
+            )
+
+
+class _Open:
+    """A purse that hears of calls in the active hours alone: the others cannot be helped, whatever they are worth."""
+
+    def __init__(self, purse: Purse, record: _Record) -> None:
+        self._purse, self._hours, self._offset = purse, record.entry.hours, record.offset
+
+    def worth_at(self, now_s: float) -> float:
+        """As the purse says."""
+        return self._purse.worth_at(now_s)
+
+    def seen(self, at_s: float, needed: float) -> None:
+        """Pass on what came while the model was to be warm."""
+        if self._hours.always or self._hours.contains(MONDAY - self._offset + timedelta(seconds=at_s)):
+            self._purse.seen(at_s, needed)
+
+
+def _target(entry: ModelSpec) -> float:
+    return entry.cold_target or DEFAULT_COLD_TARGET
+
+
+def _interval_s(record: _Record) -> float:
+    """What a heartbeat of the model buys."""
+    every = record.entry.every
+    return min(record.latest.trusted_s, inf if every is None else every.total_seconds())

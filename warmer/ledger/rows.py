@@ -1,0 +1,141 @@
+"""Rows of the tables as values of the core, and back."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from warmer.core.beat import BeatKey, BeatRequest, Observation, OpenBeat, Reason, Request, Status, Use, Verdict
+from warmer.core.history import Evidence
+from warmer.core.price import Billing
+from warmer.core.spec import Target, TargetKind
+from warmer.core.units import from_micros
+
+
+def dump_request(request: BeatRequest) -> str:
+    """What a beat was to send, as text."""
+    return json.dumps(
+        {
+            "target": {
+                "kind": request.target.kind.value,
+                "owner": request.target.owner,
+                "name": request.target.name,
+                "version": request.target.version,
+            },
+            "version": request.version,
+            "billing": request.billing.value,
+            "input": dict(request.input),
+            "deadline_s": request.deadline.total_seconds(),
+        }
+    )
+
+
+def load_request(text: str) -> BeatRequest:
+    """The reverse."""
+    raw = json.loads(text)
+    target = raw["target"]
+    return BeatRequest(
+        target=Target(
+            kind=TargetKind(target["kind"]), owner=target["owner"], name=target["name"], version=target["version"]
+        ),
+        version=raw["version"],
+        billing=Billing(raw["billing"]),
+        input=raw["input"],
+        deadline=timedelta(seconds=raw["deadline_s"]),
+    )
+
+
+def open_beat_of(row: sa.RowMapping) -> OpenBeat:
+    """A row of `beats` without an end."""
+    return OpenBeat(
+        key=BeatKey(model=row["model"], slot=row["slot"], instance=row["instance"]),
+        claimed_at=row["claimed_at"],
+        policy=row["policy"],
+        reason=Reason(row["reason"]),
+        request=load_request(row["request"]),
+        prediction_id=row["prediction_id"],
+    )
+
+
+def observation_of(row: sa.RowMapping) -> Observation:
+    """A row of `beats` with one."""
+    return Observation(
+        model=row["model"],
+        prediction_id=row["prediction_id"],
+        policy=row["policy"],
+        reason=Reason(row["reason"]),
+        created_at=row["created_at"] or row["claimed_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        gap_s=row["gap_s"],
+        wait_s=row["wait_s"],
+        run_s=row["run_s"],
+        verdict=Verdict(row["verdict"]),
+        status=Status(row["status"]),
+        error=row["error"],
+        cost_usd=None if row["cost_micros"] is None else from_micros(row["cost_micros"]),
+        price=row["price"],
+        billing=Billing(row["billing"]) if row["billing"] else None,
+        version=row["version"],
+    )
+
+
+def request_row(call: Request) -> dict[str, Any]:
+    """A customer's call as a row of `requests`."""
+    return {
+        "model": call.model,
+        "prediction_id": call.prediction_id,
+        "created_at": call.created_at,
+        "started_at": call.started_at,
+        "completed_at": call.completed_at,
+        "gap_s": call.gap_s,
+        "wait_s": call.wait_s,
+        "run_s": call.run_s,
+        "verdict": call.verdict.value,
+        "status": call.status.value,
+        "version": call.version,
+    }
+
+
+def request_of(row: sa.RowMapping) -> Request:
+    """The reverse."""
+    return Request(
+        model=row["model"],
+        prediction_id=row["prediction_id"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        gap_s=row["gap_s"],
+        wait_s=row["wait_s"],
+        run_s=row["run_s"],
+        verdict=Verdict(row["verdict"]),
+        status=Status(row["status"]),
+        version=row["version"],
+    )
+
+
+def use_of(row: sa.RowMapping) -> Use:
+    """When a row of either table occupied its model."""
+    return Use(
+        id=row["prediction_id"],
+        status=Status(row["status"]) if row["status"] else Status.STARTING,
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        wait_s=row["wait_s"],
+    )
+
+
+def evidence_of(row: sa.RowMapping) -> Evidence:
+    """What a row of either table tells of its model's host."""
+    return Evidence(
+        at=row["at"],
+        gap_s=row["gap_s"],
+        cold=row["verdict"] == Verdict.COLD.value,
+        wait_s=row["wait_s"],
+        version=row["version"],
+        price=row["price"],
+    )
