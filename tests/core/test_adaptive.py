@@ -230,8 +230,22 @@ def test_the_figures_behind_a_decision_decide_it() -> None:
         sent = decider.send(last + since, warm=True)
         figures = decider.explain(last + since)
         assert figures.within_s == 240.0
-        assert figures.break_even == pytest.approx(1 / 143)
+        assert figures.worth >= 143.0
+        assert figures.break_even == pytest.approx(1 / figures.worth)
         assert sent == (figures.chance >= figures.break_even)
+
+
+def test_a_cold_start_is_worth_more_where_more_requests_wait_for_it() -> None:
+    draw = random.Random(8)
+    alone = [at + draw.uniform(0, 900) for at in (1200.0 * tick for tick in range(400))]
+    crowds = sorted(at + wait for at in alone for wait in (0.0, 2.0, 5.0, 9.0, 30.0))
+    sent, worths = [], []
+    for times in (alone, crowds):
+        decider = Adaptive(worth=20.0)
+        sent.append(len(play(decider, times, times[-1] + 1).sent))
+        worths.append(decider.explain(times[-1] + 60).worth)
+    assert worths == [pytest.approx(20.0), pytest.approx(80.0, rel=0.05)]
+    assert sent[1] > 1.5 * sent[0]
 
 
 def test_a_gap_that_is_probed_moves_the_look_and_not_what_a_heartbeat_buys() -> None:

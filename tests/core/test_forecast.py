@@ -44,6 +44,12 @@ def test_one_request_lets_another_be_expected() -> None:
     assert 0.0 < forecast.chance(HOUR + 60, 600.0) < 1.0
 
 
+def test_before_any_gap_is_known_requests_are_expected_as_often_as_they_came() -> None:
+    busy, quiet = told([2.0 * tick for tick in range(300)]), told([0.0, 20_000.0])
+    assert busy.chance(598.0 + 60.0, 50.0) > 0.4
+    assert quiet.chance(20_060.0, 50.0) < 0.01
+
+
 @pytest.mark.parametrize("window", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_window_that_is_no_time_is_refused(window: float) -> None:
     with pytest.raises(ValueError, match="beyond_s"):
@@ -145,6 +151,7 @@ def test_silence_lowers_the_chance() -> None:
 def test_the_same_requests_make_the_same_forecast(lengths: list[float]) -> None:
     times = list(accumulate(lengths, initial=HOUR))
     one, other = told(times), told([])
+    other.expected(HOUR)
     for at in times:  # asked in between, which teaches nothing
         other.seen(at)
         other.expected(at + 60.0)

@@ -68,6 +68,11 @@ class Gaps:
         # By level: gaps that ended in a cell, and the seconds that they spent in that one.
         self._counts = np.zeros((2, LEVELS, self.cells))
         self._log_weight = np.full(4, -math.log(4.0))
+        self.suppose(NEAR_S)
+
+    def suppose(self, quiet_s: float) -> None:
+        """Take one request in `quiet_s` seconds, no more than `NEAR_S`, for granted beside what is learned."""
+        self._quiet_s = min(max(quiet_s, self.beyond_s), NEAR_S)
         self._make_tables()
 
     def learn(self, lengths: Floats, levels: Indices, weights: Floats, fade: float) -> None:
@@ -115,7 +120,7 @@ class Gaps:
         """Every rate anew from the counts, but for those of a level."""
         known = self._exposed(self._counts.sum(axis=1))
         seen, spent = known.sum(axis=1).tolist()
-        flat = (seen + 1.0) / (spent + NEAR_S)
+        flat = (seen + 1.0) / (spent + self._quiet_s)
         # Of a gap as long as none before: no more than one request in its own length.
         by_half = self._shrunk(known, 1.0, np.minimum(flat, self._once))
         seen, spent = _per(known, self._minutes)

@@ -33,7 +33,7 @@ class Forecast:
         self._half_window, self._windows_per_s = 0.5 * beyond_s, 1.0 / beyond_s
         self._busy = 0.0  # decayed count of requests, as of the last one
         self._pending: list[tuple[float, float, int]] = []  # (start, length, level) of gaps not yet learned
-        self._learned = 0
+        self._learned = self._requests = 0
         self._first = self._learned_at = 0.0
         self._gaps, self._rhythm = Gaps(beyond_s), Rhythm()
         self._edges: list[float] = self._gaps.edges.tolist()
@@ -56,6 +56,7 @@ class Forecast:
             self._busy *= math.exp(-gap / BUSY_S)
             last = at_s
         self._busy += 1.0
+        self._requests += 1
         self._renewal = None
         self.last = last
 
@@ -145,8 +146,15 @@ class Forecast:
         return min(int(self._busy).bit_length() - 1, LEVELS - 1)
 
     def _now(self) -> Renewal:
+        if self._learned == 0:
+            self._suppose()
         renewal = self._renewal = self._gaps.renewal(self._level())
         return renewal
+
+    def _suppose(self) -> None:
+        """While no gap is known: as often as requests came so far, however close."""
+        if self.last is not None and self._requests > 1:
+            self._gaps.suppose((self.last - self._first) / (self._requests - 1))
 
     def _most(self, renewal: Renewal, since: float) -> float:
         """A bound of `expected` from `since` on."""
@@ -155,6 +163,8 @@ class Forecast:
 
     def _learn(self, now_s: float) -> None:
         """Fold the pending gaps in."""
+        if self._learned == 0:
+            self._suppose()
         starts = np.array([start for start, _, _ in self._pending])
         lengths = np.array([length for _, length, _ in self._pending])
         levels = np.array([level for _, _, level in self._pending])
