@@ -181,6 +181,14 @@ def test_a_target_is_held(name: str, target: float) -> None:
     assert len(run.cold) / len(times) <= 1.15 * target
 
 
+@pytest.mark.parametrize("period", [300.0, 900.0, 3000.0, 3600.0, 7200.0, 1234.5])
+def test_a_timer_without_any_jitter_meets_its_target_with_few_heartbeats(period: float) -> None:
+    times = [period * tick for tick in range(1, 500)]
+    run = play(Adaptive(target=0.05), times, times[-1] + 1)
+    assert len(run.cold) <= 0.02 * len(times)
+    assert len(run.sent) <= 3 * len(times)
+
+
 def test_one_goal_over_several_models_is_the_same_live_and_replayed() -> None:
     models = [SAMPLES["office"], SAMPLES["timer"], SAMPLES["steady"]]
     replayed = hold(Goal(0.05), models, interval_s=50.0)

@@ -117,10 +117,16 @@ def test_more_requests_in_an_hour_raise_the_chance_there() -> None:
 
 
 def test_a_weekday_that_saw_nothing_is_given_a_lower_chance() -> None:
-    times = [day * DAY + 10 * HOUR + minute * 600.0 for day in range(35) if day % 7 < 5 for minute in range(30)]
+    draw = random.Random(3)
+    times = [
+        day * DAY + 10 * HOUR + slot * 600.0 + draw.uniform(0, 500)
+        for day in range(35)
+        if day % 7 < 5
+        for slot in range(30)
+    ]
     forecast = told([*times, 35 * DAY + 6 * HOUR])
     friday, saturday = forecast.chance(39 * DAY + 12 * HOUR, HOUR), forecast.chance(40 * DAY + 12 * HOUR, HOUR)
-    assert friday > 2 * saturday
+    assert friday > 1.5 * saturday
 
 
 def test_a_timer_is_learned_to_the_minute() -> None:

@@ -61,6 +61,23 @@ def test_a_target_beyond_what_a_cold_start_may_be_worth_is_said_to_be_out_of_rea
     assert goal.share > 0.05
 
 
+@pytest.mark.parametrize("target", [0.01, 0.02])
+def test_a_target_out_of_reach_of_a_few_requests_a_day_is_said_to_be_so(target: float) -> None:
+    goal = Goal(target, most_worth=500.0)
+    for index in range(200):
+        assert index >= 3 or not goal.out_of_reach
+        goal.seen(index * 40_000.0, 3_000.0 if index else math.inf)
+    assert goal.out_of_reach
+
+
+def test_two_cold_starts_do_not_put_a_target_out_of_reach() -> None:
+    goal = Goal(0.01, most_worth=100.0)
+    goal.seen(0.0, math.inf)
+    for index in range(1, 50):
+        goal.seen(index * 3_600.0, 1_000.0 if index == 20 else 5.0)
+        assert not goal.out_of_reach
+
+
 def test_a_first_request_teaches_no_worth() -> None:
     goal = Goal(0.01)
     before = goal.worth

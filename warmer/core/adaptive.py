@@ -116,7 +116,7 @@ class Adaptive:
         else:
             gap = at_s - last
             if gap > self.interval_s:
-                due = at_s - gap % self.interval_s  # when the last heartbeat before it would have been due
+                due = at_s - (gap % self.interval_s or self.interval_s)  # of the last heartbeat before it
                 self._learn(at_s, forecast.expected(due))
             elif at_s < self._boots_until:  # what comes while the one before it boots waits as well
                 self._waiting += 1.0

@@ -101,7 +101,8 @@ class Goal:
     @property
     def out_of_reach(self) -> bool:
         """Whether the target is missed although a cold start is already worth all that it may be."""
-        return self._step >= self._top and self.requests >= 1.0 / self.target and self.share > self.target
+        # Two more than allowed: a first request, and one by accident.
+        return self._step >= self._top and self.cold > 2.0 + self.target * self.requests
 
     def _settle(self) -> None:
         ahead = min(max(self.requests, self.FEWEST), self.MOST)

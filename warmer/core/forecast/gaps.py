@@ -52,7 +52,8 @@ class Gaps:
     def __init__(self, beyond_s: float) -> None:
         self.beyond_s = beyond_s
         halves = 2.0 ** (np.arange(0, 69) / 2.0)  # to 540 years
-        edges = np.union1d(halves, np.arange(60.0, NEAR_S + 1.0, 60.0))
+        # Whole minutes, which timers keep, lie amid their cells: a moment early is as likely as a moment late.
+        edges = np.union1d(halves, np.arange(30.0, NEAR_S, 60.0))
         self.edges = np.concatenate(([beyond_s], edges[edges > beyond_s]))
         low, high = self.edges[:-1], self.edges[1:]
         self.cells = low.size
@@ -60,7 +61,7 @@ class Gaps:
         self._low, self._width = low, high - low
         self._once = 1.0 / low
         self._halves = _runs(np.floor(2.0 * np.log2(middle)))
-        self._minutes = _runs(np.where(middle < NEAR_S, np.floor(middle / 60.0), -middle))
+        self._minutes = _runs(np.where(middle < NEAR_S, np.floor(middle / 60.0 + 0.5), -middle))
         self._timed = middle < NEAR_S
         self.windows = max(math.ceil(NEAR_S / beyond_s), 2)  # that `near` tells apart
         self.near_end = self.windows * beyond_s
