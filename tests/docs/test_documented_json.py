@@ -79,6 +79,11 @@ def test_every_key_of_plan_is_told_and_no_other(desk: Desk) -> None:
     assert keys_of(document) == told_keys("`plan --json`")
 
 
+def test_every_key_of_backfill_is_told_and_no_other(desk: Desk) -> None:
+    document = desk.run("backfill", "--json", "-c", str(desk.file)).document
+    assert keys_of(document) == told_keys("`backfill --json`")
+
+
 def test_every_key_of_backtest_is_told_and_no_other(desk: Desk) -> None:
     document = desk.run("backtest", "--example", "rare", "--policy", "ski", "--json").document
     assert keys_of(document["yardsticks"]) == keys_of(document["rows"])

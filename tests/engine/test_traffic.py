@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ from engine.stage import BLIP, LLAMA, SDXL, START, WHISPER, Stage, fixed, gaps, 
 from warmer.core.beat import Prediction, Status, Verdict
 from warmer.core.observe import concerns
 from warmer.core.spec import TargetKind
+from warmer.engine.backfill import Backfill
 from warmer.errors import ModelRefused, Unavailable
 from warmer.log import Event
+from warmer.ports import RECENT_AT_MOST
+from warmer.sandbox.world import World
 from warmer.testing import run
 
 
@@ -131,6 +135,26 @@ def test_a_list_that_fails_stops_no_beat_and_says_so_once(db: Path, lines: list[
         await stage.leave()
 
     run(scene(Unavailable("503")))
+
+
+def test_more_calls_than_a_reading_takes_are_missed_aloud_and_can_be_brought_in(db: Path, lines: list[Any]) -> None:
+    async def scene() -> None:
+        hello, span = "replicate/hello-world", timedelta(minutes=50)
+        world = World(begin=START - span, seed=1)
+        for number in range(RECENT_AT_MOST + 50):
+            world.create(START - span * (1 - number / (RECENT_AT_MOST + 50)), hello, {"text": ""}, caller="customer")
+        stage = Stage(db, model(hello, every=60), world=world)
+        await stage.account.traffic.refresh()
+        (missed,) = said(lines, Event.TRAFFIC_MISSED)
+        oldest = min(call.created_at for call in stage.ledger.requests())
+        assert missed["until"] == oldest > START - span
+        assert "`warmer backfill --since 2h`" in missed["hint"]
+        assert len(list(stage.ledger.requests())) == RECENT_AT_MOST
+        back = timedelta(hours=2)
+        done = await Backfill(stage.spec.models, stage.host, stage.desk, stage.clock).run(back)
+        assert [share.new for share in done.shares] == [50]
+
+    run(scene())
 
 
 def test_a_list_that_is_refused_disables_no_model(db: Path, lines: list[Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from warmer import __version__
+from warmer.cli.backfill import backfill
 from warmer.cli.backtest import backtest
 from warmer.cli.check import check
 from warmer.cli.demo import demo
@@ -45,5 +46,5 @@ def _options(
     pass
 
 
-for command in (run, once, backtest, check, plan, status, report, export, inspect, demo, sandbox, schema):
+for command in (run, once, backfill, backtest, check, plan, status, report, export, inspect, demo, sandbox, schema):
     app.command()(command)
