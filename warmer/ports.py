@@ -150,13 +150,13 @@ class Ledger(Protocol):
     def keep_import(self, progress: Import, calls: Iterable[Request] = ()) -> Mapping[str, int]:
         """Record how far an import has come, and the calls it came upon; returns how many of them are new, by model.
 
-        Calls that were on record stay as they are, but for those that had not ended. There is one unfinished import at
-        most: this one takes the place of any other.
+        Calls that were on record stay as they are, but for those that had not ended. One that is finished is the end of
+        all that were not.
         """
         ...
 
-    def unfinished_import(self) -> Import | None:
-        """The import that was begun and has not been finished."""
+    def unfinished_imports(self) -> tuple[Import, ...]:
+        """The imports that were begun and not finished, the latest first."""
         ...
 
     def imported_at(self) -> datetime | None:

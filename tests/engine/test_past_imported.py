@@ -172,7 +172,7 @@ def test_an_import_that_fails_keeps_what_it_has_and_goes_on_from_there(tmp_path:
         assert stage.host.paged == [100, 100]  # the newest, to see that nothing came since, and what was left
         assert sum(share.new for share in done.shares) == 100
         assert list(stage.ledger.requests()) == wanted
-        assert stage.ledger.unfinished_import() is None
+        assert stage.ledger.unfinished_imports() == ()
 
     run(in_pieces(run(whole())))
 
@@ -358,5 +358,22 @@ def test_for_other_models_or_another_time_the_list_is_read_anew(db: Path, other:
         await imported(second, other.get("back", WEEK))
         assert sum(second.host.paged) == 600
         assert ids(second.ledger.requests()) == called(world, slugs)
+
+    run(scene())
+
+
+def test_what_an_import_left_unjudged_is_judged_by_a_shorter_one(db: Path) -> None:
+    async def scene() -> None:
+        stage = stage_of(db, past(BLIP, calls=600), BLIP)
+        stage.host.refusing = {"pages 100": Unavailable("503")}
+        with pytest.raises(Unavailable):
+            await imported(stage)
+        assert {call.verdict for call in stage.ledger.requests()} == {Verdict.UNSURE}
+        stage.host.refusing = {}
+        await imported(stage, timedelta(hours=1))
+        calls = list(stage.ledger.requests())
+        assert len(calls) == 500
+        assert all(call.gap_s is not None for call in calls[1:])
+        assert {Verdict.WARM, Verdict.COLD} <= {call.verdict for call in calls}
 
     run(scene())

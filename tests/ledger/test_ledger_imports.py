@@ -6,21 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 from warmer.core.beat import Verdict
-from warmer.core.listing import Import
 from warmer.ports import Ledger
 
 
 def test_there_is_no_import_at_first(ledger: Ledger) -> None:
-    assert (ledger.unfinished_import(), ledger.imported_at()) == (None, None)
+    assert (ledger.unfinished_imports(), ledger.imported_at()) == ((), None)
 
 
 def test_an_unfinished_import_comes_back_as_far_as_it_has_come(ledger: Ledger, facts: Any) -> None:
     begun = facts.import_()
     ledger.keep_import(begun)
-    assert ledger.unfinished_import() == begun
+    assert ledger.unfinished_imports() == (begun,)
     further = replace(begun, newest_at=facts.at(-1), cursor="cursor=a%3D&x=1")
     ledger.keep_import(further)
-    assert ledger.unfinished_import() == further
+    assert ledger.unfinished_imports() == (further,)
     assert ledger.imported_at() is None
 
 
@@ -28,18 +27,18 @@ def test_a_finished_import_is_known_by_when_and_the_latest_counts(ledger: Ledger
     for started in (5, 0):
         ledger.keep_import(facts.import_(started, cursor="a"))
         ledger.keep_import(facts.import_(started, finished_at=facts.at(started + 1)))
-    assert ledger.unfinished_import() is None
+    assert ledger.unfinished_imports() == ()
     assert ledger.imported_at() == facts.at(6)
 
 
-def test_a_new_import_takes_the_place_of_an_unfinished_one_and_of_no_other(ledger: Ledger, facts: Any) -> None:
+def test_unfinished_imports_come_latest_first_and_end_with_one_that_is_finished(ledger: Ledger, facts: Any) -> None:
     ledger.keep_import(facts.import_(0, finished_at=facts.at(1)))
-    ledger.keep_import(facts.import_(2, cursor="a"))
-    new: Import = facts.import_(3, cursor="b")
-    ledger.keep_import(new)
-    assert ledger.unfinished_import() == new
-    ledger.keep_import(replace(new, finished_at=facts.at(4)))
-    assert ledger.unfinished_import() is None
+    first, second = facts.import_(2, cursor="a"), facts.import_(3, cursor="b")
+    ledger.keep_import(second)
+    ledger.keep_import(first)
+    assert ledger.unfinished_imports() == (second, first)
+    ledger.keep_import(replace(first, finished_at=facts.at(4)))
+    assert ledger.unfinished_imports() == ()
     assert ledger.imported_at() == facts.at(4)
 
 

@@ -111,7 +111,7 @@ def plan_of(tmp_path: Path, open_at: Callable[..., Any]) -> Iterator[Callable[..
         lambda ledger, facts: ledger.known_beats(["a", "b"]),
         lambda ledger, facts: ledger.add_requests([facts.call()]),
         lambda ledger, facts: ledger.keep_import(facts.import_(), [facts.call()]),
-        lambda ledger, facts: ledger.unfinished_import(),
+        lambda ledger, facts: ledger.unfinished_imports(),
         lambda ledger, facts: ledger.imported_at(),
         lambda ledger, facts: ledger.settle([facts.call()]),
         lambda ledger, facts: ledger.open_requests(facts.start),

@@ -72,7 +72,7 @@ class Backfill:
     async def run(self, back: timedelta) -> Imported:
         """Import what was created in the time `back` from now. Raises as the provider and the ledger do."""
         refused = await self._resolve()
-        work = await self._begin(back)
+        work, unjudged_since = await self._begin(back)
         if work.cursor is not None and work.newest_at is not None:
             # What came since an import was left goes first: the cursor is kept until all above it is on record.
             async for page in self._walk(None, work.newest_at):
@@ -80,7 +80,7 @@ class Backfill:
             work = replace(work, newest_at=max(filter(None, (work.newest_at, self._newest))))
         is_complete = await self._down(work)
         for done, name in enumerate(self._versions):
-            await self._settle(name, work.since, done)
+            await self._settle(name, unjudged_since, done)
         finished = replace(work, cursor=None, finished_at=self._clock.now())
         await self._desk.do(lambda ledger: ledger.keep_import(finished))
         return Imported(
@@ -102,15 +102,19 @@ class Backfill:
                 refused.append((model.name, exc))
         return tuple(refused)
 
-    async def _begin(self, back: timedelta) -> Import:
-        """The import to go on with: an unfinished one for the same models and time, or else a new one."""
+    async def _begin(self, back: timedelta) -> tuple[Import, datetime]:
+        """The import to go on with, and since when calls are to be judged.
+
+        That is an unfinished one for the same models and time, or else a new one. Others that were not finished left
+        calls behind that nobody has judged.
+        """
         targets = {model.name: str(model.target) for model in self._models}
         scope = json.dumps([back.total_seconds(), *([n, targets[n], v] for n, v in self._versions.items())])
-        kept = await self._desk.do(lambda ledger: ledger.unfinished_import())
-        if kept is not None and kept.scope == scope:
-            return kept
+        kept = await self._desk.do(lambda ledger: ledger.unfinished_imports())
         now = self._clock.now()
-        return Import(started_at=now, since=now + self._provider.skew - back, scope=scope)
+        new = Import(started_at=now, since=now + self._provider.skew - back, scope=scope)
+        work = next((one for one in kept if one.scope == scope), new)
+        return work, min(one.since for one in (work, *kept))
 
     async def _down(self, work: Import) -> bool:
         """Keep everything from the cursor down to `since`. Whether the list goes on below that."""
@@ -180,7 +184,7 @@ class Backfill:
         try:
             while (reached := await self._desk.do(lambda _: next(steps, None))) is not None:
                 span = self._clock.now() + self._provider.skew - since
-                self._told("judging", (done + (reached - since) / span) / len(self._versions))
+                self._told("judging", (done + max(timedelta(0), reached - since) / span) / len(self._versions))
         finally:
             await self._desk.do(lambda _: steps.close())
 

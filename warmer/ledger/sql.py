@@ -250,18 +250,17 @@ class SqlLedger:
         """Record how far an import has come, and the calls it came upon. Returns how many were new, by model."""
         row = {field.name: getattr(progress, field.name) for field in fields(progress)}
         keeping = self._insert(imports).values(row).on_conflict_do_update(index_elements=["started_at"], set_=row)
-        others = sa.and_(imports.c.finished_at.is_(None), imports.c.started_at != progress.started_at)
         with self._write() as connection:
-            connection.execute(sa.delete(imports).where(others))
             connection.execute(keeping)
+            if progress.finished_at is not None:
+                connection.execute(sa.delete(imports).where(imports.c.finished_at.is_(None)))
             return Counter(model for _, model in self._add(connection, calls, _is_open(requests)))
 
-    def unfinished_import(self) -> Import | None:
-        """The import that was begun and has not been finished."""
+    def unfinished_imports(self) -> tuple[Import, ...]:
+        """The imports that were begun and not finished, the latest first."""
         query = sa.select(imports).where(imports.c.finished_at.is_(None)).order_by(imports.c.started_at.desc())
         with self._read() as connection:
-            row = connection.execute(query).mappings().first()
-            return Import(**row) if row else None
+            return tuple(Import(**row) for row in connection.execute(query).mappings())
 
     def imported_at(self) -> datetime | None:
         """When an import was last finished."""
