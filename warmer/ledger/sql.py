@@ -23,18 +23,16 @@ from warmer.core.beat import (
     Request,
     Status,
     Use,
-    Verdict,
 )
 from warmer.core.history import Evidence, History
-from warmer.core.idle_timeout import TELLS_FROM_S
 from warmer.core.listing import Import
 from warmer.core.units import to_micros
 from warmer.core.verdict import BASELINE_WAITS
 from warmer.errors import LedgerError
+from warmer.ledger import queries
 from warmer.ledger.rows import dump_request, evidence_of, observation_of, open_beat_of, request_of, request_row, use_of
 from warmer.ledger.tables import beat_at, beats, imports, requests, ticks
 
-_OPEN = (Status.STARTING.value, Status.PROCESSING.value)
 _BATCH = 500
 _Call = tuple[Any, ...]  # prediction id and model
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -144,53 +142,17 @@ class SqlLedger:
 
     def history(self, model: str) -> History:
         """What is known of one model."""
-        mine, theirs = beats.c.model == model, requests.c.model == model
-        used = sa.union_all(
-            sa.select(sa.func.max(beats.c.completed_at)).where(mine, _ran(beats)),
-            sa.select(sa.func.max(requests.c.completed_at)).where(theirs, _ran(requests)),
-        )
-        waits = sa.union_all(
-            *(
-                sa.select(
-                    sa.select(at.label("at"), table.c.wait_s)
-                    .where(table.c.model == model, table.c.wait_s.is_not(None), table.c.verdict != Verdict.COLD.value)
-                    .order_by(at.desc())
-                    .limit(BASELINE_WAITS)
-                    .subquery()
-                )
-                for table, at in ((beats, beat_at), (requests, requests.c.created_at))
-            )
-        ).subquery()
+        asked = {"model": model}
         with self._read() as connection:
-            slots = connection.execute(sa.select(sa.func.max(beats.c.slot)).where(mine)).scalar()
-            last_beat_at = connection.execute(
-                sa.select(beats.c.created_at)
-                .where(mine, beats.c.created_at.is_not(None))
-                .order_by(beat_at.desc())
-                .limit(1)
-            ).scalar()
-            open_row = (
-                connection.execute(sa.select(beats).where(mine, beats.c.status.is_(None)).order_by(beats.c.slot))
-                .mappings()
-                .first()
-            )
-            ends = [end for (end,) in connection.execute(used) if end is not None]
-            # By having no end, which few of a model's calls have and an index knows; the newest of them is sought here,
-            # because a MAX would lead SQLite to go through all calls by time.
-            running = connection.execute(
-                sa.select(requests.c.created_at).where(
-                    theirs, requests.c.completed_at.is_(None), requests.c.status.in_(_OPEN)
-                )
-            ).scalars()
-            running_since = max(running, default=None)
-            recent = connection.execute(sa.select(waits.c.wait_s).order_by(waits.c.at.desc()))
+            open_row = connection.execute(queries.OPEN_BEAT, asked).mappings().first()
+            ends = connection.execute(queries.LAST_ENDS, asked).scalars()
             return History(
-                slots=slots or 0,
+                slots=connection.execute(queries.LAST_SLOT, asked).scalar() or 0,
                 open_beat=open_beat_of(open_row) if open_row else None,
-                last_beat_at=last_beat_at,
-                last_activity=max(ends, default=None),
-                running_since=running_since,
-                warm_waits=tuple(wait for (wait,) in recent.fetchmany(BASELINE_WAITS)),
+                last_beat_at=connection.execute(queries.LAST_BEAT_AT, asked).scalar(),
+                last_activity=max((end for end in ends if end is not None), default=None),
+                running_since=max(connection.execute(queries.RUNNING_SINCE, asked).scalars(), default=None),
+                warm_waits=tuple(connection.execute(queries.WARM_WAITS, asked).scalars().fetchmany(BASELINE_WAITS)),
             )
 
     def known_beats(self, prediction_ids: Iterable[str]) -> frozenset[str]:
@@ -227,7 +189,7 @@ class SqlLedger:
         """Record customers' calls, once each; a later reading completes an earlier one. Returns how many were new."""
         insert = self._insert(requests)
         # An older reading, written late by another process, does not undo the end of a call.
-        has_ended = sa.and_(*(insert.excluded.status != status for status in _OPEN))
+        has_ended = sa.and_(*(insert.excluded.status != status for status in queries.OPEN))
         with self._write() as connection:
             return len(self._add(connection, calls, sa.or_(_is_open(requests), has_ended)))
 
@@ -288,7 +250,7 @@ class SqlLedger:
 
     def open_requests(self, since: datetime) -> tuple[Request, ...]:
         """Customers' calls created at or after `since` that were last seen unfinished."""
-        query = sa.select(requests).where(requests.c.status.in_(_OPEN), requests.c.created_at >= since)
+        query = sa.select(requests).where(requests.c.status.in_(queries.OPEN), requests.c.created_at >= since)
         with self._read() as connection:
             return tuple(request_of(row) for row in connection.execute(query).mappings())
 
@@ -313,19 +275,10 @@ class SqlLedger:
 
     def uses(self, model: str, start: datetime, end: datetime) -> tuple[Use, ...]:
         """Beats and calls of `model` that were waiting or running at some time from `start` to `end`."""
-        found = []
+        # Nothing runs longer than the provider allows, which makes an index range of the earliest.
+        asked = {"model": model, "earliest": start - timedelta(hours=1), "start": start, "end": end}
         with self._read() as connection:
-            for table, at in ((beats, beat_at), (requests, requests.c.created_at)):
-                query = sa.select(table).where(
-                    table.c.model == model,
-                    table.c.created_at.is_not(None),
-                    table.c.prediction_id.is_not(None),
-                    at <= end,
-                    # An index range; nothing runs longer than the provider allows.
-                    at >= start - timedelta(hours=1),
-                    sa.or_(table.c.completed_at.is_(None), table.c.completed_at >= start),
-                )
-                found += [use_of(row) for row in connection.execute(query).mappings()]
+            found = [use_of(row) for query in queries.USES for row in connection.execute(query, asked).mappings()]
         return tuple(sorted(found, key=lambda use: use.created_at))
 
     def last_activity_before(self, model: str, moment: datetime) -> datetime | None:
@@ -333,54 +286,22 @@ class SqlLedger:
         if any(use.created_at < moment and _reaches(use, moment) for use in self.uses(model, moment, moment)):
             return moment
         with self._read() as connection:
-            ends = [
-                connection.execute(
-                    sa.select(sa.func.max(table.c.completed_at)).where(
-                        table.c.model == model, table.c.completed_at <= moment, _ran(table)
-                    )
-                ).scalar()
-                for table in (beats, requests)
-            ]
-        return max((end for end in ends if end is not None), default=None)
+            ends = connection.execute(queries.LAST_ENDS_BEFORE, {"model": model, "moment": moment}).scalars()
+            return max((end for end in ends if end is not None), default=None)
 
     def evidence(self, model: str, *, since: datetime | None = None, limit: int) -> tuple[Evidence, ...]:
         """What the latest `limit` beats and calls that ended after `since` met, oldest first; unsure ones left out."""
-        met = sa.union_all(
-            *(
-                sa.select(
-                    table.c.completed_at.label("at"),
-                    table.c.gap_s,
-                    table.c.verdict,
-                    table.c.wait_s,
-                    table.c.version,
-                    price.label("price"),
-                ).where(
-                    table.c.model == model,
-                    table.c.completed_at > (since or _BEGINNING),
-                    table.c.verdict.in_((Verdict.WARM.value, Verdict.COLD.value)),
-                    # What says nothing of a time-out is most of a busy model's calls.
-                    sa.or_(
-                        table.c.gap_s >= TELLS_FROM_S,
-                        sa.and_(table.c.gap_s.is_(None), table.c.verdict == Verdict.COLD.value),
-                    ),
-                )
-                for table, price in ((beats, beats.c.price), (requests, sa.null()))
-            )
-        ).subquery()
-        query = sa.select(met).order_by(met.c.at.desc()).limit(limit)
+        asked = {"model": model, "since": since or _BEGINNING, "limit": limit}
         with self._read() as connection:
-            rows = connection.execute(query).mappings().all()
+            rows = connection.execute(queries.EVIDENCE, asked).mappings().all()
         return tuple(map(evidence_of, reversed(rows)))
 
     def call_times(self, model: str, *, after: datetime | None = None) -> tuple[datetime, ...]:
         """When customers called `model`, later than `after`, in order."""
-        query = (
-            sa.select(requests.c.created_at)
-            .where(requests.c.model == model, requests.c.created_at > (after or _BEGINNING))
-            .order_by(requests.c.created_at)
-        )
         with self._read() as connection:
-            return tuple(connection.execute(query).scalars())
+            return tuple(
+                connection.execute(queries.CALL_TIMES, {"model": model, "after": after or _BEGINNING}).scalars()
+            )
 
     # -- ticks -------------------------------------------------------------------------------------------------------
 
@@ -410,7 +331,7 @@ class SqlLedger:
 
 def _is_open(table: sa.Table) -> sa.ColumnElement[bool]:
     # No IN: it cannot be executed for many rows at once.
-    return sa.or_(*(table.c.status == status for status in _OPEN))
+    return sa.or_(*(table.c.status == status for status in queries.OPEN))
 
 
 def _is(key: BeatKey) -> tuple[sa.ColumnElement[bool], ...]:
@@ -430,11 +351,6 @@ def _among(
 
 def _hour(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-
-
-def _ran(table: sa.Table) -> sa.ColumnElement[bool]:
-    # What was canceled or aborted before it started has used nothing.
-    return sa.or_(table.c.started_at.is_not(None), table.c.status == Status.SUCCEEDED.value)
 
 
 def _reaches(use: Use, moment: datetime) -> bool:
