@@ -10,7 +10,9 @@ from warmer.sandbox.world import World
 from warmer.testing import run
 
 HOURS = 72
-EVERY_S = 6 * 3600
+EVERY_S = 1800
+KEPT_S = 4 * 3600  # far longer than `every`, so that once it is trusted `every` is all that counts
+LEARNING = 10  # more beats a model, until it is
 
 
 def expected_beats(arrivals: list[float], until: float) -> int:
@@ -25,8 +27,8 @@ def expected_beats(arrivals: list[float], until: float) -> int:
     return count
 
 
-def test_fifty_models_over_three_days_send_what_the_arrivals_leave_to_send(db: Path) -> None:
-    slugs = [f"acme/model-{number}" for number in range(50)]
+def test_twenty_models_over_three_days_send_what_the_arrivals_leave_to_send(db: Path) -> None:
+    slugs = [f"acme/model-{number}" for number in range(20)]
     chance = Random(7)
     end = HOURS * 3600.0
     arrivals: dict[str, list[float]] = {}
@@ -37,7 +39,8 @@ def test_fifty_models_over_three_days_send_what_the_arrivals_leave_to_send(db: P
             arrivals[slug].append(moment)
 
     async def scene() -> None:
-        world = World(begin=START, seed=1, models=[traits(slug) for slug in slugs], deployments=())
+        models = [traits(slug, idle_timeout_s=KEPT_S) for slug in slugs]
+        world = World(begin=START, seed=1, models=models, deployments=())
         stage = Stage(db, *(model(slug, every=EVERY_S) for slug in slugs), world=world)
         calling = [asyncio.ensure_future(stage.customers(slug, moments)) for slug, moments in arrivals.items()]
         sizes: list[int] = []
@@ -55,7 +58,7 @@ def test_fifty_models_over_three_days_send_what_the_arrivals_leave_to_send(db: P
         sent = len(stage.beats())
         wanted = sum(expected_beats(moments, end) for moments in arrivals.values())
         # A beat's own boot and run push the next a little: over three days one beat in a hundred or so.
-        assert abs(sent - wanted) <= 0.02 * wanted + 5
+        assert -0.02 * wanted <= sent - wanted <= 0.02 * wanted + LEARNING * len(slugs)
         assert sent == len(stage.created())
         for slug, moments in arrivals.items():
             busy = sorted([*stage.seconds(slug), *moments])
