@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,6 +26,7 @@ from warmer.core.beat import (
 )
 from warmer.core.history import Evidence, History
 from warmer.core.listing import Import
+from warmer.core.past import LONGEST_USE
 from warmer.core.units import to_micros
 from warmer.core.verdict import BASELINE_WAITS
 from warmer.errors import LedgerError
@@ -276,7 +277,7 @@ class SqlLedger:
     def uses(self, model: str, start: datetime, end: datetime) -> tuple[Use, ...]:
         """Beats and calls of `model` that were waiting or running at some time from `start` to `end`."""
         # Nothing runs longer than the provider allows, which makes an index range of the earliest.
-        asked = {"model": model, "earliest": start - timedelta(hours=1), "start": start, "end": end}
+        asked = {"model": model, "earliest": start - LONGEST_USE, "start": start, "end": end}
         with self._read() as connection:
             found = [use_of(row) for query in queries.USES for row in connection.execute(query, asked).mappings()]
         return tuple(sorted(found, key=lambda use: use.created_at))
