@@ -24,6 +24,11 @@ LONGEST_S = 10 * 365 * 86_400
 Times = NDArray[np.int64]
 
 
+def midnight_of(moment: datetime, zone: ZoneInfo) -> datetime:
+    """The midnight in `zone` that the day of `moment` began with."""
+    return datetime.combine(moment.astimezone(zone).date(), time(), zone).astimezone(UTC)
+
+
 def microseconds(seconds: float) -> int:
     """`seconds` to the nearest microsecond."""
     return round(seconds * SECOND)
@@ -81,7 +86,7 @@ class Trace:
         first = min((min(moments) for moments in calls.values() if moments), default=None)
         if first is None:
             return cls.of(name, {})
-        midnight = datetime.combine(first.astimezone(zone).date(), time(), zone).astimezone(UTC)
+        midnight = midnight_of(first, zone)
         return cls.of(
             name,
             {
