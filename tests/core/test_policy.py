@@ -1,19 +1,26 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warmer.core.adaptive import Adaptive
 from warmer.core.beat import BeatKey, BeatRequest, OpenBeat, Reason
-from warmer.core.history import History
+from warmer.core.history import Evidence, History
 from warmer.core.hours import ActiveHours
+from warmer.core.learned import Learned
 from warmer.core.policy import Rest, Warm, decide
+from warmer.core.policy.gap import gap_of
 from warmer.core.price import Billing
+from warmer.core.prospect import Prospect, local_seconds, offset_at
 from warmer.core.spec import AUTO_INTERVAL, ModelSpec, PolicyName, Target, TargetKind
 from warmer.core.state import RUNNING_AT_MOST, Hold, ModelState, fold
 
@@ -259,3 +266,121 @@ def test_a_hold_that_is_over_holds_nothing(policy: PolicyName) -> None:
     assert isinstance(decide(NOON, ModelState(hold=over), spec(policy)), Warm)
     for_good = Hold(reason=Reason.MODEL_DISABLED, until=None)
     assert decide(NOON, ModelState(hold=for_good), spec(policy)) == Rest(reason=Reason.MODEL_DISABLED, until=None)
+
+
+# -- what was learned -------------------------------------------------------------------------------------------------
+
+WARM_FOR = 100.0
+KNOWN = Learned().after_all(
+    Evidence(at=NIGHT, gap_s=gap_s, cold=gap_s > 1.2 * WARM_FOR, wait_s=8.0)
+    for gap_s in [*([100.0, 121, 122, 110] * 5), *([105.0] * 40)]
+)
+INTERVAL = gap_of(ModelState(learned=KNOWN), spec(every=None)).length
+
+
+def known(ago: timedelta = timedelta(0), **more: Any) -> ModelState:
+    return ModelState(last_beat_at=NOON - ago, last_activity=NOON - ago, learned=KNOWN, **more)
+
+
+def until(action: Warm | Rest) -> datetime:
+    assert isinstance(action, Rest)
+    assert action.until is not None
+    return action.until
+
+
+def test_auto_is_the_interval_that_was_learned() -> None:
+    assert timedelta(seconds=90) < INTERVAL < timedelta(seconds=121)
+    assert decide(NOON, known(), spec(every=None)) == Rest(reason=Reason.RECENT_ACTIVITY, until=NOON + INTERVAL)
+    assert decide(NOON, known(INTERVAL), spec(every=None)) == Warm(reason=Reason.IDLE)
+
+
+def test_every_is_an_upper_bound() -> None:
+    longer, shorter = spec(every=timedelta(minutes=10)), spec(every=EVERY)
+    assert decide(NOON, known(), longer) == Rest(reason=Reason.RECENT_ACTIVITY, until=NOON + INTERVAL)
+    assert decide(NOON, known(), shorter) == Rest(reason=Reason.RECENT_ACTIVITY, until=NOON + EVERY)
+    assert decide(NOON, known(EVERY), shorter) == Warm(reason=Reason.IDLE)
+
+
+def test_fixed_keeps_to_every_whatever_was_learned() -> None:
+    entry = spec(PolicyName.FIXED, every=timedelta(minutes=10))
+    assert decide(NOON, known(), entry) == Rest(reason=Reason.NOT_DUE, until=NOON + timedelta(minutes=10))
+    assert until(decide(NOON, known(), spec(PolicyName.FIXED, every=None))) == NOON + INTERVAL
+
+
+def test_what_is_not_known_is_probed_and_less_boldly_where_customers_call_often() -> None:
+    fresh = replace(known(), learned=Learned())
+    quiet = until(decide(NOON, fresh, spec(every=None)))
+    busy = until(decide(NOON, replace(fresh, calls_per_s=0.1), spec(every=None)))
+    assert NOON < busy < quiet
+    assert decide(quiet, fresh, spec(every=None)) == Warm(reason=Reason.PROBE)
+
+
+def test_a_window_begins_early_by_the_lead() -> None:
+    late = replace(known(), last_beat_at=NIGHT, last_activity=NIGHT)
+    boots_s = 8 * SECOND  # the p95 wait for one
+    assert decide(NIGHT, late, spec(every=None)) == Rest(reason=Reason.CLOSED, until=OPENS - boots_s)
+    assert decide(OPENS - boots_s, late, spec(every=None)) == Warm(reason=Reason.OPENING)
+    beaten = replace(late, last_beat_at=OPENS - boots_s, last_activity=OPENS - SECOND)
+    assert decide(OPENS - SECOND, beaten, spec(every=None)).reason is Reason.RECENT_ACTIVITY
+
+
+def test_a_lead_in_the_file_goes_before_the_measured_one() -> None:
+    entry = replace(spec(every=None), lead=timedelta(minutes=2))
+    assert decide(NIGHT, known(), entry) == Rest(reason=Reason.CLOSED, until=OPENS - timedelta(minutes=2))
+    assert decide(NIGHT, known(), replace(entry, lead=timedelta(0))) == Rest(reason=Reason.CLOSED, until=OPENS)
+
+
+def test_observe_never_sends() -> None:
+    for state in (*STATES.values(), known(INTERVAL)):
+        action = decide(NOON, replace(state, hold=None, in_flight_since=None), spec(PolicyName.OBSERVE))
+        assert action == Rest(reason=Reason.OBSERVING, until=None)
+
+
+# -- adaptive ---------------------------------------------------------------------------------------------------------
+
+
+def prospect(calls: Iterable[datetime], *, worth: float = 80.0) -> Prospect:
+    decider = Adaptive(interval_s=KNOWN.trusted_s, boot_s=8.0, worth=worth)
+    for at_s in local_seconds(calls, BERLIN, NOON):
+        decider.seen(at_s)
+    return Prospect(decider=decider, offset=offset_at(NOON, BERLIN))
+
+
+ADAPTIVE = spec(PolicyName.ADAPTIVE, every=None)
+PRICED = replace(ADAPTIVE, cold_start_price=Decimal("0.01"))
+OFTEN = [NOON - timedelta(minutes=4) * number for number in range(3000, -1, -1)]
+SELDOM = [NOON - timedelta(hours=31) * number for number in range(40, -1, -1)]
+
+
+def test_adaptive_keeps_a_model_warm_where_the_next_call_is_likely() -> None:
+    state = known(prospect=prospect(OFTEN))
+    assert decide(NOON, state, ADAPTIVE) == Rest(reason=Reason.RECENT_ACTIVITY, until=NOON + INTERVAL)
+    assert decide(NOON + INTERVAL, state, ADAPTIVE) == Warm(reason=Reason.LIKELY)
+    assert decide(NOON + INTERVAL + SECOND, state, ADAPTIVE) == Warm(reason=Reason.LIKELY)  # a little late
+
+
+def test_adaptive_lets_a_model_go_where_it_is_not_and_says_when_it_looks_again() -> None:
+    action = decide(NOON + INTERVAL, known(prospect=prospect(SELDOM)), ADAPTIVE)
+    assert action.reason is Reason.UNLIKELY
+    assert until(action) > NOON + INTERVAL
+
+
+def test_adaptive_says_that_a_model_is_not_worth_warming() -> None:
+    state = known(prospect=prospect(SELDOM, worth=1.5))
+    assert decide(NOON + INTERVAL, state, PRICED).reason is Reason.NOT_WORTH_WARMING
+
+
+def test_adaptive_sends_nothing_before_the_first_call() -> None:
+    for nobody in (None, prospect([])):
+        assert decide(NOON, known(INTERVAL, prospect=nobody), ADAPTIVE).reason is Reason.UNLIKELY
+
+
+@given(
+    st.lists(st.timedeltas(timedelta(0), timedelta(days=9)), max_size=60),
+    st.timedeltas(timedelta(0), timedelta(days=3)),
+    st.sampled_from([ADAPTIVE, PRICED]),
+)
+def test_adaptive_always_rests_until_later(ago: list[timedelta], idle: timedelta, entry: ModelSpec) -> None:
+    calls = sorted(NOON - span for span in ago)
+    action = decide(NOON, known(idle, prospect=prospect(calls)), entry)
+    assert isinstance(action, Warm) or until(action) > NOON

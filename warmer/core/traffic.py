@@ -9,12 +9,17 @@ from datetime import datetime, timedelta
 RECENT = timedelta(days=1)
 """How far back a rate looks."""
 _HOUR = timedelta(hours=1)
+_LEAST = timedelta(minutes=5)  # one call is no rate
 
 
 def calls_per_s(calls: Sequence[datetime], now: datetime) -> float:
     """How often customers call around `now`: the mean of the last hour's rate and the last day's. `calls` in order.
 
-    The hour alone would call a lunch break the end of all traffic, the day alone a launch a quiet day.
+    The hour alone would call a lunch break the end of all traffic, the day alone a launch a quiet day. Of a record that
+    is younger, each is the rate since it began.
     """
-    rates = ((len(calls) - bisect_left(calls, now - span)) / span.total_seconds() for span in (_HOUR, RECENT))
-    return sum(rates) / 2
+    if not calls:
+        return 0.0
+    known = max(now - calls[0], _LEAST)
+    counted = [(len(calls) - bisect_left(calls, now - span), min(span, known)) for span in (_HOUR, RECENT)]
+    return sum(count / span.total_seconds() for count, span in counted) / len(counted)
