@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import merge
 from itertools import takewhile
-from math import inf, log
+from math import log
 
 from warmer.core.adaptive import Adaptive, Notes
 from warmer.core.history import Evidence
 from warmer.core.idle_timeout import REMEMBERED
 from warmer.core.learned import Learned
 from warmer.core.price import Billing, beat_price
-from warmer.core.prospect import MONDAY, Prospect, local_seconds, offset_at
+from warmer.core.prospect import MONDAY, USUAL_BOOT_S, Prospect, has_moved, local_seconds, offset_at
 from warmer.core.spec import DEFAULT_COLD_TARGET, ModelSpec, PolicyName
 from warmer.core.state import Knowledge
 from warmer.core.traffic import RECENT, calls_per_s
@@ -25,12 +25,10 @@ from warmer.ports import Ledger
 
 SETTLES_IN = timedelta(minutes=10)
 """What ended longer ago than this is on record: a call is seen and recorded within a minute or two of its end."""
-_MOVED = log(1.1)
-"""An interval that moved by a tenth makes a forecast anew: its gaps begin elsewhere."""
+_TOLD_AGAIN = log(1.1)
+"""A time-out that moved by a tenth is news."""
 _DEARER = log(1.5)
-"""So does a heartbeat whose price moved by half."""
-USUAL_BOOT_S = 12.0
-"""The median boot of public models, until the model's own are known."""
+"""A heartbeat whose price moved by half makes a forecast anew, as an interval that moved does."""
 USUAL_RUN_S = 0.3
 """What a minimal heartbeat runs for, until the model's own is known."""
 
@@ -68,9 +66,15 @@ class Learning:
         self._records: dict[str, _Record] = {}
         self._goals: dict[float, Goal] = {}
         self._missed: set[float] = set()
+        self._imported_at: datetime | None = None
 
     def knowledge(self, ledger: Ledger, entry: ModelSpec, now: datetime) -> Knowledge:
         """What the record of `entry` teaches. `now` is by the provider's clock, as the record is."""
+        imported_at = ledger.imported_at()
+        if imported_at != self._imported_at:  # the past has changed: whatever was made of it is made anew
+            self._imported_at = imported_at
+            self._records.clear()
+            self._goals.clear()
         record = self._record(entry)
         if not entry.traffic:  # gaps that nobody saw the whole of teach nothing
             return Knowledge()
@@ -108,7 +112,9 @@ class Learning:
 
     def _tell_idle_timeout(self, record: _Record) -> None:
         belief = record.latest.idle_timeout
-        if not belief.is_known or (record.told_s is not None and abs(log(belief.median_s / record.told_s)) < _MOVED):
+        if not belief.is_known or (
+            record.told_s is not None and abs(log(belief.median_s / record.told_s)) < _TOLD_AGAIN
+        ):
             return
         record.told_s, was_s = belief.median_s, record.told_s
         if self._tells and not record.is_new:  # what an earlier life had learned is no news
@@ -138,18 +144,18 @@ class Learning:
         zone = record.entry.hours.zone
         offset = offset_at(now, zone)
         decider = record.decider
-        if decider is None or self._is_outdated(ledger, record, decider, offset):
-            decider = self._forecast(ledger, record, now)
-        else:
+        if decider is not None and offset == record.offset:  # before it goes: what they needed, its purse must hear
             for at_s in local_seconds(fresh, zone, now):
                 decider.seen(at_s)
+        if decider is None or self._is_outdated(ledger, record, decider, offset):
+            decider = self._forecast(ledger, record, now)
         decider.boot_s = record.latest.boot_s or USUAL_BOOT_S
         self._tell_worth(record, decider)
         return Prospect(decider=decider, offset=offset)
 
     def _is_outdated(self, ledger: Ledger, record: _Record, decider: Adaptive, offset: timedelta) -> bool:
         """Whether the decider counts by another clock, interval or price than what holds now."""
-        if offset != record.offset or abs(log(_interval_s(record) / decider.interval_s)) > _MOVED:
+        if offset != record.offset or has_moved(_interval_s(record), decider):
             return True
         if not record.worth or not (worth := self._worth(ledger, record)):
             return False
@@ -256,5 +262,4 @@ def _target(entry: ModelSpec) -> float:
 
 def _interval_s(record: _Record) -> float:
     """What a heartbeat of the model buys."""
-    every = record.entry.every
-    return min(record.latest.trusted_s, inf if every is None else every.total_seconds())
+    return record.latest.interval_s(record.entry.every)
