@@ -7,13 +7,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from harness.pages import REFERENCE
 from harness.processes import PATIENCE_S, Desk, Sandbox, environment
+from harness.records import moments_of, record_calls
 
 from warmer.cli.demo_outcome import Outcome, Row
 from warmer.core.beat import Observation, Request
@@ -60,7 +62,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             "/sandbox/customer", {"model": "replicate/hello-world", "input": {"text": "x"}, "caller": "customer"}
         )
         # Whoever called, `fixed` sends its beat.
-        made.write("{model: replicate/hello-world, hardware: cpu, policy: fixed}")
+        made.write("{model: replicate/hello-world, hardware: cpu, policy: fixed, shadow: aware}")
         assert made.run("once", "-c", str(made.file)).code == 0
         yield made
         made.close()
@@ -77,6 +79,17 @@ def test_every_key_of_status_is_told_and_no_other(desk: Desk) -> None:
 def test_every_key_of_plan_is_told_and_no_other(desk: Desk) -> None:
     document = desk.run("plan", "--json", "-c", str(desk.file)).document
     assert keys_of(document) == told_keys("`plan --json`")
+
+
+def test_every_key_of_tune_is_told_and_no_other(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    file = str(desk.write("{model: a/b, hardware: cpu}\n{model: c/d}"))
+    monday = datetime(2026, 9, 7, tzinfo=UTC)
+    for model, calls in (("a/b", moments_of("office", days=14, begins=monday)), ("c/d", [monday])):
+        record_calls(desk.ledger, model, calls)
+    document = desk.run("tune", "--json", "-c", file).document
+    assert document["models"][0]["suggested"]
+    assert keys_of(document) == told_keys("`tune --json`")
 
 
 def test_every_key_of_backfill_is_told_and_no_other(desk: Desk) -> None:

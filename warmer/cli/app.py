@@ -20,6 +20,7 @@ from warmer.cli.run import run
 from warmer.cli.sandbox import sandbox
 from warmer.cli.schema import schema
 from warmer.cli.status import status
+from warmer.cli.tune import tune
 
 app = typer.Typer(
     name="warmer",
@@ -46,5 +47,20 @@ def _options(
     pass
 
 
-for command in (run, once, backfill, backtest, check, plan, status, report, export, inspect, demo, sandbox, schema):
+for command in (
+    run,
+    once,
+    backfill,
+    backtest,
+    check,
+    plan,
+    tune,
+    status,
+    report,
+    export,
+    inspect,
+    demo,
+    sandbox,
+    schema,
+):
     app.command()(command)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import csv
 import sys
-from datetime import timedelta
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from warmer.cli.options import ConfigOption, JsonOption, SinceOption
+from warmer.core.beat import Request
+from warmer.core.insight import Summary
+from warmer.core.spec import Spec
+from warmer.ports import Ledger
+
+if TYPE_CHECKING:
+    from warmer.core.shadow import Score, Shadow
+
+SHADOW_HEADERS = ("model", "how", "policy", "beats", "cold", "cost")
 
 
 def report(
@@ -33,6 +43,7 @@ def report(
     names = [model.name for model in spec.models]
     whole = summarise(beats, calls, models=names, zone=spec.zone, ticks=ledger.ticks(start))
     days = summarise(beats, calls, models=names, zone=spec.zone, by_day=True)
+    shadows = _shadows(spec, calls, ledger, now)
     if as_json:
         models = [form.summary_facts(row) | {"ticks": row.reasons} for row in whole]
         document = {
@@ -41,6 +52,7 @@ def report(
             "to": now,
             "models": models,
             "days": [form.summary_facts(row) for row in days],
+            "shadows": [_shadow_facts(one, whole) for one in shadows],
         }
         form.write_json(document, sys.stdout)
     elif as_csv:
@@ -57,6 +69,59 @@ def report(
             if row.reasons:
                 told = ", ".join(f"{reason} {count}" for reason, count in row.reasons.items())
                 typer.echo(f"{row.model}: {told}")
+        if shadows:
+            typer.echo("\nThe same calls, as they went, and replayed through policy and shadow:")
+            form.write_table(
+                SHADOW_HEADERS, [row for one in shadows for row in _shadow_rows(one, whole)], sys.stdout, left=3
+            )
+
+
+def _shadows(spec: Spec, calls: Sequence[Request], ledger: Ledger, now: datetime) -> list[Shadow]:
+    """The scores of candidates, for entries that have one and were called."""
+    from warmer.core.shadow import shadow_of
+
+    shadowed = [entry for entry in spec.models if entry.shadow is not None]
+    if not shadowed:
+        return []
+    from warmer.cli.hosts import hosts_of
+
+    host_of = hosts_of(ledger, now)
+    scores = (
+        shadow_of(entry, [call.created_at for call in calls if call.model == entry.name], host_of(entry))
+        for entry in shadowed
+    )
+    return [score for score in scores if score is not None]
+
+
+def _shadow_facts(one: Shadow, whole: Sequence[Summary]) -> dict[str, object]:
+    return {
+        "model": one.model,
+        "policy": one.policy,
+        "shadow": one.shadow,
+        "calls": one.calls,
+        "host": {"idle_timeout_s": one.idle_timeout_s, "boot_s": one.boot_s},
+        "interval_s": one.interval_s,
+        "measured": _measured(one, whole),
+        "replayed": one.entry,
+        "shadowed": one.candidate,
+    }
+
+
+def _shadow_rows(one: Shadow, whole: Sequence[Summary]) -> Iterator[Sequence[str]]:
+    """What was measured, the policy replayed and the shadow replayed, under SHADOW_HEADERS."""
+    from warmer import report as form
+
+    scores = (("measured", one.policy, _measured(one, whole)), ("replayed", one.policy, one.entry))
+    for how, policy, score in (*scores, ("shadow", one.shadow, one.candidate)):
+        yield one.model, how, policy, f"{score.beats:,}", form.share(score.cold_share), form.money(score.cost_usd)
+
+
+def _measured(one: Shadow, whole: Sequence[Summary]) -> Score:
+    """What the ledger says of the same model and time."""
+    from warmer.core.shadow import Score
+
+    row = next(row for row in whole if row.model == one.model)
+    return Score(beats=row.beats, cold_share=row.cold_share, cost_usd=row.cost_usd if row.cost_known else None)
 
 
 def _flat(facts: dict[str, object]) -> dict[str, object]:

@@ -1,0 +1,30 @@
+"""What the ledger tells of the hosts of models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from warmer.core.backtest.entry import Host
+from warmer.core.spec import ModelSpec, PolicyName
+from warmer.ports import Ledger
+
+
+def hosts_of(ledger: Ledger, now: datetime) -> Callable[[ModelSpec], Host]:
+    """For each entry its host as learned by `now`; the usual one in what is not known yet."""
+    from warmer.engine.learning import Learning
+
+    learning = Learning(lambda: ())
+
+    def host_of(entry: ModelSpec) -> Host:
+        # As if it were only observed: nothing but the host is asked for, so no forecast need be made.
+        known = learning.knowledge(ledger, replace(entry, policy=PolicyName.OBSERVE), now)
+        latest = ledger.latest_beat(entry.name)
+        return Host.of(
+            known.learned,
+            run_s=latest.run_s if latest else None,
+            billing=latest.billing if latest else None,
+        )
+
+    return host_of

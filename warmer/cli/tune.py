@@ -1,0 +1,226 @@
+"""`warmer tune`."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from difflib import unified_diff
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from warmer.cli.options import ConfigOption, JsonOption, duration
+from warmer.core.spec import PolicyName, Spec
+from warmer.core.units import format_duration
+from warmer.errors import UsageError
+from warmer.ports import Ledger
+
+if TYPE_CHECKING:
+    from warmer.core.backtest.entry import Traffic
+    from warmer.core.tune import Standing, Tuned
+
+HEADERS = ("model", "entry", "policy", "hours", "beats a day", "cost a day", "cold")
+_MONDAY = datetime(2024, 2, 26, tzinfo=UTC)
+"""The day that a trace file is taken to begin with: a Monday, and few holidays in the weeks after it."""
+
+
+def tune(
+    traces: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[TRACE]...",
+            help="Past calls: csv files with the header `t,model`, .gz too. Default: the ledger's.",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    since: Annotated[
+        timedelta,
+        typer.Option(parser=duration, metavar="DURATION", help="How far back from the ledger's last record to look."),
+    ] = timedelta(days=56),
+    write: Annotated[bool, typer.Option("--write", help="Change the file; comments and all else in it stay.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The policy, target and hours that the past calls of each model ask for, what they save, and the file's diff."""
+    import os
+
+    from warmer import config as file_of
+    from warmer import report
+    from warmer.cli import wiring
+    from warmer.cli.hosts import hosts_of
+    from warmer.clock import SystemClock
+    from warmer.config.edit import edited, replace_file
+    from warmer.core.tune import tune as tune_model
+
+    path = file_of.find(config, os.environ, Path())
+    spec = file_of.load(path)
+    before = path.read_bytes()
+    ledger = wiring.ledger_of(spec)
+    host_of = hosts_of(ledger, SystemClock().now())
+    traffic = _from_traces(traces, spec) if traces else _from_ledger(ledger, spec, since)
+    found: list[Tuned] = []
+    with _progress(len(spec.models)) as done:
+        for entry in spec.models:
+            found.append(tune_model(entry, traffic.get(entry.name), host_of(entry)))
+            done()
+
+    wanted = {one.model: one.suggested.entry for one in found if one.suggested is not None}
+    after, problem = before, ""
+    try:
+        after = edited(before, wanted, path=str(path))
+    except UsageError as exc:
+        if write:
+            raise
+        problem = str(exc)
+    diff = _diff(before.decode(), after.decode(), str(path))
+    if write and after != before:
+        replace_file(path, before=before, after=after)
+    if as_json:
+        document = {
+            "schema": 1,
+            "models": [_facts(one) for one in found],
+            "diff": diff,
+            "written": write and bool(diff),
+        }
+        report.write_json(document, sys.stdout)
+        return
+    report.write_table(HEADERS, [row for one in found for row in _rows(one)], sys.stdout, left=4)
+    for one in found:
+        typer.echo(f"{one.model}: {one.why}{_saved(one)}")
+    if not diff:
+        typer.echo(problem or f"{path} stays as it is.")
+        return
+    typer.echo(f"\n{diff}", nl=False)
+    typer.echo(f"\nWritten to {path}." if write else "\n`--write` changes the file so.")
+
+
+def _from_ledger(ledger: Ledger, spec: Spec, since: timedelta) -> dict[str, Traffic]:
+    """The traffic on record, up to the last call or beat of any model: of silence after that nothing is known."""
+    from warmer.core.backtest.entry import Traffic
+
+    beats = [beat.created_at for entry in spec.models if (beat := ledger.latest_beat(entry.name)) is not None]
+    call = ledger.newest_request_at()
+    if call is None:
+        return {}
+    end = max([call, *beats])
+    moments = defaultdict[str, list[datetime]](list)
+    for request in ledger.requests(since=end - since):
+        moments[request.model].append(request.created_at)
+    return {
+        entry.name: Traffic.of_moments("ledger", entry.name, moments[entry.name], entry.hours.zone).until(end)
+        for entry in spec.models
+        if moments[entry.name]
+    }
+
+
+def _from_traces(paths: Sequence[Path], spec: Spec) -> dict[str, Traffic]:
+    """The traffic of the file's models in the traces, whose clock is taken for the file's."""
+    from warmer.cli.traces import read_trace
+    from warmer.core.backtest.entry import Traffic
+    from warmer.core.backtest.trace import DAY, Trace, midnight_of
+
+    found: dict[str, Traffic] = {}
+    called: list[str] = []
+    for trace in map(read_trace, paths):
+        whole_days = -(-trace.end // DAY) * DAY
+        for arrivals in trace.models:
+            called.append(arrivals.model)
+            entry = spec.model(arrivals.model)
+            if entry is None:
+                continue
+            if entry.name in found:
+                raise UsageError(f"{entry.name} is in two of the traces: name one of them")
+            one = Trace(name=trace.name, models=(arrivals,), end=whole_days)
+            found[entry.name] = Traffic(trace=one, midnight=midnight_of(_MONDAY, entry.hours.zone))
+    if not found:
+        there = ", ".join(sorted(called)[:5]) or "none"
+        raise UsageError(f"no model of the traces ({there}) is in {spec.path}: give an entry the `name` of one")
+    return found
+
+
+@contextmanager
+def _progress(models: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr, where that is a terminal."""
+    from rich.progress import Progress
+
+    from warmer import report
+
+    with Progress(console=report.console_on(sys.stderr), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("models", total=models)
+        yield lambda: bar.advance(task)
+
+
+def _diff(before: str, after: str, path: str) -> str:
+    lines = unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), path, path)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _facts(one: Tuned) -> dict[str, Any]:
+    return {
+        "model": one.model,
+        "calls": one.calls,
+        "days": one.days,
+        "now": _standing(one.now),
+        "suggested": _standing(one.suggested),
+        "saved_usd_per_day": one.saved_usd_a_day,
+        "saved_beats_per_day": one.saved_beats_a_day,
+        "why": one.why,
+    }
+
+
+def _standing(one: Standing | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    entry = one.entry
+    return {
+        "policy": entry.policy,
+        "cold_target": one.cold_target,
+        "cold_start_price": entry.cold_start_price,
+        "every_s": entry.every,
+        "hours": entry.hours.lines,
+        "beats_per_day": one.days.beats_a_day,
+        "cost_usd_per_day": one.cost_usd_a_day,
+        "cold_share": one.days.cold_band,
+    }
+
+
+def _rows(one: Tuned) -> Iterator[Sequence[str]]:
+    """The entry as it is, and the one suggested, under HEADERS."""
+    from warmer import report
+
+    for label, standing in (("now", one.now), ("suggested", one.suggested)):
+        if standing is None:
+            continue
+        cold = standing.days.cold_band
+        yield (
+            one.model,
+            label,
+            _policy(standing),
+            " + ".join(standing.entry.hours.lines),
+            f"{standing.days.beats_a_day:,.0f}",
+            report.money(standing.cost_usd_a_day),
+            f"{report.share(cold.mean)} ({cold.low * 100:.1f}-{cold.high * 100:.1f})",
+        )
+
+
+def _policy(one: Standing) -> str:
+    entry = one.entry
+    if entry.policy is PolicyName.ADAPTIVE:
+        aim = f"${entry.cold_start_price}" if one.cold_target is None else f"{one.cold_target * 100:g}%"
+        return f"{entry.policy} {aim}"
+    return str(entry.policy) if entry.every is None else f"{entry.policy} {format_duration(entry.every)}"
+
+
+def _saved(one: Tuned) -> str:
+    """What the suggestion saves a day and how sure that is: in USD, or in beats where their price is unknown."""
+    beats, usd = one.saved_beats_a_day, one.saved_usd_a_day
+    if beats is None:
+        return ""
+    if usd is None:
+        told = f"{beats.mean:,.0f} beats a day ({beats.low:,.0f} to {beats.high:,.0f}"
+    else:
+        told = f"${usd.mean:.4f} a day (${usd.low:.4f} to ${usd.high:.4f}"
+    return f"; saves {told} in nine cases of ten)"
