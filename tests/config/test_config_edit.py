@@ -82,6 +82,24 @@ def test_the_sample_keeps_every_line_that_is_not_changed() -> None:
     assert comments(content.decode()) == comments(after)
 
 
+@pytest.mark.parametrize("path", sorted((SAMPLE.parent / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_entry_of_an_example_can_be_changed(path: Path) -> None:
+    content = path.read_bytes()
+    spec = config.parse(content, path="f")
+    wanted = {
+        one.name: replace(one, policy=PolicyName.OBSERVE, every=None, hours=hours(one, LATE)) for one in spec.models
+    }
+    after = edited(content, wanted, path="f")
+    assert config.parse(after, path="f").models == tuple(wanted.values())
+    assert comments(after.decode()) == comments(content.decode())
+
+
+def test_what_would_not_pass_is_refused_with_its_fault() -> None:
+    text = "models:\n  - model: a/b\n    traffic: off\n"
+    with pytest.raises(UsageError, match="goes by customers' calls"):
+        changed(text, policy=PolicyName.ADAPTIVE)
+
+
 @pytest.mark.parametrize("style", STYLES)
 def test_what_was_wanted_is_said_and_every_comment_stays(style: str) -> None:
     text = STYLES[style]

@@ -41,8 +41,8 @@ class _Cut:
 def edited(content: bytes, wanted: Mapping[str, ModelSpec], *, path: str) -> bytes:
     """`content`, in which the entries named say what `wanted` says of hours, policy, what it aims at, every and shadow.
 
-    A key that an entry has from `defaults` it gets of its own. Raises UsageError where that cannot be done without
-    changing other entries too.
+    A key that an entry has from `defaults` it gets of its own. Raises UsageError where other entries would change too,
+    or the file would not pass.
     """
     before = parse(content, path=path)
     text = content.decode()
@@ -55,12 +55,13 @@ def edited(content: bytes, wanted: Mapping[str, ModelSpec], *, path: str) -> byt
     ]
     for cut in sorted(cuts, key=lambda cut: cut.start, reverse=True):
         text = text[: cut.start] + cut.text + text[cut.end :]
-    after = text.encode()
-    if not _says(after, before, wanted):
-        names = ", ".join(wanted)
-        raise UsageError(
-            f"{path}: {names} cannot be changed without other entries (do they share an alias?); edit the file by hand"
-        )
+    after, names = text.encode(), ", ".join(wanted)
+    try:
+        said = parse(after, path=path)
+    except ConfigError as error:
+        raise UsageError(f"{path} would not pass with {names} changed; edit it by hand: {error.faults[0]}") from error
+    if not _says(said, before, wanted):
+        raise UsageError(f"{path}: {names} cannot be changed alone: they share a value with others; edit it by hand")
     return after
 
 
@@ -99,12 +100,8 @@ def _shown(model: ModelSpec, spec: Spec) -> Mapping[str, Any]:
     return shown
 
 
-def _says(content: bytes, before: Spec, wanted: Mapping[str, ModelSpec]) -> bool:
-    """Whether `content` says what `before` said, but for what was wanted."""
-    try:
-        after = parse(content, path=before.path)
-    except (ConfigError, UnicodeDecodeError):
-        return False
+def _says(after: Spec, before: Spec, wanted: Mapping[str, ModelSpec]) -> bool:
+    """Whether `after` is `before`, but for what was wanted."""
     models = tuple(wanted.get(model.name, model) for model in before.models)
     same_elsewhere = replace(after, models=models) == replace(before, models=models)
     return same_elsewhere and [_heeded(one) for one in after.models] == [_heeded(one) for one in models]

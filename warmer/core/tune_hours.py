@@ -104,7 +104,7 @@ def _lines(spans: Sequence[_Span], hours: ActiveHours) -> Iterator[str]:
 
 
 def _shut_on_holidays(hours: ActiveHours) -> bool:
-    return hours.country is not None and all("PH off" in line for line in hours.lines)
+    return hours.country is not None and any("PH off" in line for line in hours.lines)
 
 
 def _covered(calls: Sequence[datetime], hours: ActiveHours) -> float:
