@@ -72,7 +72,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 def test_every_key_of_status_is_told_and_no_other(desk: Desk) -> None:
-    document = desk.run("status", "--json", "-c", str(desk.file)).document
+    file = desk.file.with_name("adaptive.yaml")
+    file.write_text(desk.file.read_text().replace("policy: fixed, shadow: aware", "policy: adaptive"))
+    document = desk.run("status", "--json", "-c", str(file)).document
     assert keys_of(document) == told_keys("`status --json`")
 
 

@@ -89,15 +89,16 @@ def _idle_timeout(belief: IdleTimeout) -> dict[str, Any]:
 
 def _forecast(prospect: Prospect, goal: Goal | None, now: datetime) -> dict[str, Any]:
     """The figures behind a decision of `adaptive` now."""
-    shown, verdict = prospect.decider.explain(prospect.seconds(now)), prospect.decider.verdict
+    shown = prospect.decider.explain(prospect.seconds(now))
+    verdict = prospect.decider.verdict if goal is None else None  # a target is held at any price
     return {
         "chance": shown.chance,
         "within_s": shown.within_s,
         "break_even": shown.break_even if isfinite(shown.break_even) else None,
         "worth_beats": shown.worth,
-        "worth_warming": verdict.worth_warming,
-        "cold_starts": verdict.cold_starts,
-        "avoidable": verdict.avoided,
+        "worth_warming": verdict and verdict.worth_warming,
+        "cold_starts": verdict and verdict.cold_starts,
+        "avoidable": verdict and verdict.avoided,
         "cold_share": None if goal is None else goal.share,
         "target_in_reach": None if goal is None else not goal.out_of_reach,
     }

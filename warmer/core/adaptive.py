@@ -168,6 +168,8 @@ class Adaptive:
 
     def explain(self, now_s: float) -> Explanation:
         """The figures behind a decision at `now_s`, on an instance as warm as the last look found it."""
+        if self._moving:
+            self._set_worth(self.purse.worth_at(now_s))
         due = self.forecast.expected(now_s if self._warm else now_s + self.boot_s)
         price = 1.0 if self._warm else 1.0 + self.boot_price
         return Explanation(
