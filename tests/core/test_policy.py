@@ -309,10 +309,20 @@ def test_fixed_keeps_to_every_whatever_was_learned() -> None:
 
 def test_what_is_not_known_is_probed_and_less_boldly_where_customers_call_often() -> None:
     fresh = replace(known(), learned=Learned())
-    quiet = until(decide(NOON, fresh, spec(every=None)))
-    busy = until(decide(NOON, replace(fresh, calls_per_s=0.1), spec(every=None)))
-    assert NOON < busy < quiet
-    assert decide(quiet, fresh, spec(every=None)) == Warm(reason=Reason.PROBE)
+    quiet = gap_of(fresh, spec(every=None))
+    busy = gap_of(replace(fresh, calls_per_s=0.1), spec(every=None))
+    assert quiet.least == busy.least <= busy.length < quiet.length
+    assert decide(NOON + quiet.length, fresh, spec(every=None)) == Warm(reason=Reason.PROBE)
+
+
+@pytest.mark.parametrize("policy", [PolicyName.AWARE, PolicyName.ADAPTIVE])
+def test_a_rest_ends_before_a_call_of_meanwhile_could_have_asked_for_a_beat(policy: PolicyName) -> None:
+    fresh, entry = replace(known(), learned=Learned(), prospect=prospect([NOON])), spec(policy, every=None)
+    gap, now = gap_of(fresh, entry), NOON
+    assert gap.length > 2 * gap.least
+    assert decide(now, fresh, entry) == Rest(reason=Reason.RECENT_ACTIVITY, until=NOON + gap.least)
+    late = NOON + gap.length - gap.least / 2
+    assert decide(late, fresh, entry) == Rest(reason=Reason.RECENT_ACTIVITY, until=NOON + gap.length)
 
 
 def test_a_window_begins_early_by_the_lead() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from math import log
+from datetime import timedelta
+from math import inf, log
 
 from warmer.core.history import Evidence
 from warmer.core.idle_timeout import TELLS_FROM_S, Find, IdleTimeout
@@ -14,10 +15,10 @@ from warmer.core.spec import AUTO_INTERVAL
 BOOTS = 50
 """How many of the latest boots are remembered."""
 LATEST_BOOTS = 5
-"""So many boots in a row of another length are no chance any more."""
+"""The median of so many is no chance any more."""
 OTHER_BOOT = 2.5
 """Boots whose median is this many times another one's are of another container. Of boots that spread by half (sigma of
-the logarithm .5) five in a row look so once in a thousand times."""
+the logarithm .5) five look so once in a thousand times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Learned:
         if seen.cold and seen.wait_s is not None and seen.wait_s > 0:
             known = known._after_boot(seen.wait_s)
         if seen.gap_s is not None and seen.gap_s >= TELLS_FROM_S:
-            find = Find(gap_s=seen.gap_s, cold=seen.cold)
+            find = Find(gap_s=round(seen.gap_s, 3), cold=seen.cold)  # no host keeps time any finer
             known = replace(known, idle_timeout=known.idle_timeout.after(find))
         return known
 
@@ -57,6 +58,10 @@ class Learned:
         """How long an idle instance is trusted to stay: the interval in force, or a usual one until it is known."""
         known_s = self.idle_timeout.interval_s
         return known_s if self.idle_timeout.is_known else max(known_s, AUTO_INTERVAL.total_seconds())
+
+    def interval_s(self, every: timedelta | None) -> float:
+        """What a heartbeat buys: the time that an idle instance is trusted to stay, `every` at most."""
+        return min(self.trusted_s, inf if every is None else every.total_seconds())
 
     @property
     def boot_s(self) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import log
 from zoneinfo import ZoneInfo
 
 from warmer.core.adaptive import Adaptive
@@ -15,6 +16,11 @@ MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 _MOVES = timedelta(days=2)
 """A call this young stands where the clock of now would put it, so that a gap over a change of the clock is as long as
 it was; older ones where their own clock did, so that nine o'clock stays nine o'clock."""
+
+USUAL_BOOT_S = 12.0
+"""The median boot of public models, until the model's own are known."""
+_MOVED = log(1.1)
+"""An interval that moved by a tenth makes a forecast anew: its gaps begin elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,3 +54,8 @@ def local_seconds(calls: Iterable[datetime], zone: ZoneInfo, now: datetime) -> l
     return [
         (call - MONDAY + (current if now - call < _MOVES else offset_at(call, zone))).total_seconds() for call in calls
     ]
+
+
+def has_moved(interval_s: float, decider: Adaptive) -> bool:
+    """Whether the interval is another one than `decider` was made for."""
+    return abs(log(interval_s / decider.interval_s)) > _MOVED

@@ -39,6 +39,8 @@ _OVERTIME = timedelta(seconds=10)
 """How long past its deadline a prediction is left to the host before we cancel it ourselves."""
 ORPHANED_AFTER = timedelta(seconds=30)
 """A create is answered or given up well within this; a claim that is older and has no prediction was abandoned."""
+_BY_CALLS = (Reason.RECENT_ACTIVITY, Reason.NOT_DUE)
+"""Rests that hang on customers' calls, be it only for how long."""
 _FUTURE = timedelta(seconds=5)
 """Activity further ahead than this means that our clock was set back: ask the provider for its time."""
 
@@ -92,8 +94,8 @@ class Heartbeat:
         action = decide(self._clock.now(), state, spec)
         request: BeatRequest | None = None
         error: ProviderError | None = None
-        if action.reason is Reason.RECENT_ACTIVITY and state.in_use and spec.traffic:
-            # The call may have ended since it was seen: look again, or it would count as going on for long.
+        if action.reason in _BY_CALLS and spec.traffic:
+            # A call may have ended since it was seen, or have come: the rest would be too long.
             try:
                 await self._traffic.refresh()
             except ProviderError as exc:

@@ -137,7 +137,7 @@ class Learning:
         record.calls += fresh
         if record.entry.policy is not PolicyName.ADAPTIVE and record.calls:
             first = bisect_right(record.calls, record.calls[-1] - RECENT)
-            del record.calls[:first]
+            del record.calls[: max(0, first - 1)]  # one older one tells that the record is
         return fresh
 
     def _prospect(self, ledger: Ledger, record: _Record, fresh: Sequence[datetime], now: datetime) -> Prospect:

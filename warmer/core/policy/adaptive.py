@@ -30,7 +30,7 @@ def adaptive(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
     decider.gap_s = gap.length.total_seconds()
     due = None if last is None else last + gap.length
     if due is not None and now < due:
-        return Rest(reason=Reason.RECENT_ACTIVITY, until=due)
+        return Rest(reason=Reason.RECENT_ACTIVITY, until=min(due, now + gap.least))
     is_warm = due is not None and now <= due + GRACE
     if decider.send(prospect.seconds(now), warm=is_warm):
         return Warm(reason=Reason.PROBE if gap.probes and is_warm else Reason.LIKELY)

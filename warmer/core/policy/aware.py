@@ -18,5 +18,5 @@ def aware(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
         return Warm(reason=Reason.FIRST_SIGHT)
     gap = gap_of(state, spec)
     if now < last + gap.length:
-        return Rest(reason=Reason.RECENT_ACTIVITY, until=last + gap.length)
+        return Rest(reason=Reason.RECENT_ACTIVITY, until=min(last + gap.length, now + gap.least))
     return Warm(reason=Reason.PROBE if gap.probes else Reason.IDLE)
