@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.filled
 
-.PHONY: demo test check lab bench-policy clean
+.PHONY: demo test check lab bench-learning bench-policy clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -27,6 +27,9 @@ check: $(STAMP)  ## style, types and the borders between the rooms
 
 lab: $(STAMP)  ## the ways in, validated by the tools of their hosts (installs Debian packages: run as root)
 	bash tests/lab/run
+
+bench-learning: $(STAMP)  ## how fast an idle time-out is learned, on made-up hosts
+	$(BIN)/python benchmarks/learning.py --runs 40
 
 bench-policy: $(STAMP)  ## the policies' goals on real traces, from ../shared/traces
 	$(BIN)/python benchmarks/policy.py

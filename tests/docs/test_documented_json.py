@@ -18,6 +18,7 @@ from harness.processes import PATIENCE_S, Desk, Sandbox, environment
 from harness.records import moments_of, record_calls
 
 from warmer.cli.demo_outcome import Outcome, Row
+from warmer.cli.export import WITHIN
 from warmer.core.beat import Observation, Request
 from warmer.core.insight import Summary
 from warmer.core.plain import plain
@@ -144,7 +145,7 @@ def test_every_key_of_a_summary_is_told_and_no_other() -> None:
 def test_every_exported_column_is_told_in_its_order(desk: Desk) -> None:
     told = [(row[0].strip("`"), row[1]) for row in REFERENCE.table("Exported rows")]
     in_requests = {field.name for field in dataclasses.fields(Request)}
-    columns = [field.name for field in dataclasses.fields(Observation)]
+    columns = [field.name for field in dataclasses.fields(Observation) if field.name not in WITHIN]
     assert told == [(name, "both" if name in in_requests else "beats") for name in columns]
     for facts in ("beats", "requests"):
         rows = desk.run("export", facts, "-c", str(desk.file)).out.splitlines()

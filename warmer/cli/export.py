@@ -28,6 +28,10 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+WITHIN = ("version",)
+"""What warmer learns by, and is no column that programs rely on."""
+
+
 def export(
     facts: Annotated[Facts, typer.Argument(help="What to print.")],
     config: ConfigOption = None,
@@ -47,9 +51,10 @@ def export(
     ledger = wiring.ledger_of(wiring.load(config))
     start = SystemClock().now() - since if since else None
     source, kind = (ledger.beats, Observation) if facts is Facts.BEATS else (ledger.requests, Request)
-    columns = [field.name for field in dataclasses.fields(kind)]
+    columns = [field.name for field in dataclasses.fields(kind) if field.name not in WITHIN]
+    rows = source(since=start, model=model)
     if as_json:
-        rows = source(since=start, model=model)
-        report.write_json({"schema": 1, facts.value: list(rows)}, sys.stdout)
+        listed = [{name: getattr(row, name) for name in columns} for row in rows]
+        report.write_json({"schema": 1, facts.value: listed}, sys.stdout)
         return
-    report.write_rows(source(since=start, model=model), columns, sys.stdout, as_csv=form is Format.CSV)
+    report.write_rows(rows, columns, sys.stdout, as_csv=form is Format.CSV)
