@@ -48,8 +48,13 @@ def test_another_version_puts_the_time_out_in_doubt_and_forgets_the_boots() -> N
     assert learned.idle_timeout.is_known
     assert not other.idle_timeout.is_known
     assert other.boots_s == ()
-    assert other.version == "b"
     assert learned.after(met(20, version="a")).idle_timeout.is_known
+
+
+def test_customers_of_an_older_version_do_not_put_it_in_doubt_again_and_again() -> None:
+    learned = Learned().after_all([*KNOWN, met(105, version="a"), met(105, version="b"), *KNOWN])
+    assert learned.idle_timeout.is_known
+    assert learned.after_all([met(105, version=version) for version in "abab"]).idle_timeout.is_known
 
 
 def test_another_price_puts_the_time_out_in_doubt() -> None:

@@ -27,17 +27,18 @@ class Learned:
 
     idle_timeout: IdleTimeout = field(default_factory=IdleTimeout.unknown)
     boots_s: tuple[float, ...] = ()  # the latest waits for a boot, oldest first
-    version: str | None = None
-    price: str | None = None
+    versions: frozenset[str] = frozenset()  # that were seen running
+    prices: frozenset[str] = frozenset()
 
     def after(self, seen: Evidence) -> Learned:
         """The belief once `seen` is known too.
 
-        Another version or price is another container, and so is one that boots in quite another time: what was
-        learned of the one before is then a guess among others.
+        A version or price that was never seen is another container, and so is one that boots in quite another time:
+        what was learned of the one before is then a guess among others.
         """
-        known = replace(self, version=seen.version or self.version, price=seen.price or self.price)
-        if _differ(self.version, seen.version) or _differ(self.price, seen.price):
+        versions, prices = _with(self.versions, seen.version), _with(self.prices, seen.price)
+        known = replace(self, versions=versions, prices=prices)
+        if 0 < len(self.versions) < len(versions) or 0 < len(self.prices) < len(prices):
             known = replace(known, idle_timeout=known.idle_timeout.unsettled(), boots_s=())
         if seen.cold and seen.wait_s is not None and seen.wait_s > 0:
             known = known._after_boot(seen.wait_s)
@@ -81,8 +82,8 @@ class Learned:
         return replace(self, boots_s=boots_s)
 
 
-def _differ(known: str | None, seen: str | None) -> bool:
-    return known is not None and seen is not None and known != seen
+def _with(known: frozenset[str], seen: str | None) -> frozenset[str]:
+    return known if seen is None or seen in known else known | {seen}
 
 
 def _median(values: tuple[float, ...]) -> float:
