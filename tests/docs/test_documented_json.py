@@ -129,7 +129,15 @@ def test_every_key_of_inspect_is_told_and_no_other(desk: Desk) -> None:
 def test_every_key_of_demo_is_told_and_no_other() -> None:
     replay = Replay(**{field.name: _some(field.type) for field in dataclasses.fields(Replay)})
     seen = Summary(model="a/b", day=None)
-    row = Row(seen=seen, true_bill_usd=Decimal(0), true_cold=0, unwarmed=replay, cron=replay)
+    row = Row(
+        seen=seen,
+        true_bill_usd=Decimal(0),
+        true_cold=0,
+        unwarmed=replay,
+        cron=replay,
+        learned_s=None,
+        idle_timeout_s=60.0,
+    )
     outcome = Outcome(rows=(row,), lasting=timedelta(0), verdicts=0, verdicts_wrong=0, verdicts_unsure=0)
     assert keys_of(plain(outcome.document())) == told_keys("`demo --json`", summaries=("models[]",))
 

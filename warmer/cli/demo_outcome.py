@@ -12,8 +12,10 @@ from warmer import report
 from warmer.cli import wiring
 from warmer.core.beat import Verdict
 from warmer.core.insight import Percentiles, Summary, summarise
+from warmer.core.learned import Learned
 from warmer.core.schema_input import component, smallest_input
 from warmer.core.spec import ModelSpec, Spec
+from warmer.engine.learning import Learning
 from warmer.sandbox.customers import Replay, Visits, replay, replay_with_cron
 from warmer.sandbox.world import World
 
@@ -29,6 +31,8 @@ class Row:
     true_cold: int  # customers' calls that found no instance up, by the journal
     unwarmed: Replay
     cron: Replay
+    learned_s: tuple[float, float] | None  # the band of the idle time-out; None where it is not known
+    idle_timeout_s: float  # the true one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,7 @@ class Outcome:
         ledger = wiring.ledger_of(spec)
         beats, calls = list(ledger.beats()), list(ledger.requests())
         names = [model.name for model in spec.models]
+        learning = Learning(lambda: spec.models)
         truth = {call.id: call for call in world.journal.calls()}
         finds = [(b.prediction_id, b.verdict) for b in beats] + [(c.prediction_id, c.verdict) for c in calls]
         told = [(truth[i].found.value, verdict.value) for i, verdict in finds if i and verdict is not Verdict.UNSURE]
@@ -97,6 +102,8 @@ class Outcome:
                         _beat_input(model, world),
                         until=begin + lasting,
                     ),
+                    learned_s=_band(learning.knowledge(ledger, model, begin + lasting).learned),
+                    idle_timeout_s=world.model(model.target.slug).idle_timeout_s,
                 )
             )
         return cls(
@@ -121,6 +128,9 @@ class Outcome:
                     "cron_beats": row.cron.beats,
                     "cron_cold_share": _share(row.cron),
                     "cron_bill_usd": row.cron.billed_usd,
+                    "learned_low_s": row.learned_s and row.learned_s[0],
+                    "learned_high_s": row.learned_s and row.learned_s[1],
+                    "true_idle_timeout_s": row.idle_timeout_s,
                     "ticks": row.seen.reasons,
                 }
                 for row in self.rows
@@ -156,6 +166,14 @@ def print_outcome(outcome: Outcome, *, took: timedelta, out: IO[str]) -> None:
         "true bill",
     )
     report.write_table(headers, [*map(_cells, outcome.rows), _totals(outcome)], out)
+    learned = [
+        f"{row.seen.model.rpartition('/')[2]} {row.learned_s[0]:.0f}-{row.learned_s[1]:.0f} s "
+        f"(true {row.idle_timeout_s:.0f} s)"
+        for row in outcome.rows
+        if row.learned_s is not None
+    ]
+    if learned:
+        out.write(f"\nidle time-outs learned: {', '.join(learned)}\n")
     verdict = "adds up" if outcome.adds_up else "does NOT add up"
     out.write(
         f"\n{verdict} with the sandbox's journal: {outcome.verdicts - outcome.verdicts_wrong} of {outcome.verdicts} "
@@ -196,6 +214,11 @@ def _totals(outcome: Outcome) -> tuple[str, ...]:
         report.money(outcome.cost_usd),
         report.money(outcome.true_bill_usd),
     )
+
+
+def _band(learned: Learned | None) -> tuple[float, float] | None:
+    belief = learned.idle_timeout if learned is not None else None
+    return belief.band_s if belief is not None and belief.is_known else None
 
 
 def _share(of: Replay) -> float | None:
