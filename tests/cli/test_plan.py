@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from harness.processes import Desk, Sandbox
 
 MODELS = "{model: replicate/hello-world, every: 60s, hardware: cpu}\n{model: black-forest-labs/flux-schnell, every: 1h}"
@@ -25,7 +27,7 @@ def test_a_plan_knows_the_cost_once_beats_have_shown_it(wired: Desk, sandbox: Sa
     planned = wired.run("plan", "--days", "1", "--json", "-c", file).document
     (beat,) = [m for m in wired.run("export", "beats", "--json", "-c", file).document["beats"] if m["model"] != "other"]
     first = planned["models"][0]
-    assert float(first["cost_usd"]) == float(beat["cost_usd"]) * first["beats"]
+    assert Decimal(first["cost_usd"]) == Decimal(beat["cost_usd"]) * first["beats"]
     table = wired.run("plan", "-c", file).out
     assert "all" in table
     assert "\x1b" not in table

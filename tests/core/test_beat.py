@@ -110,7 +110,14 @@ def test_only_a_starting_or_processing_prediction_may_still_change() -> None:
 
 
 def test_a_reason_sends_or_skips() -> None:
-    assert [reason for reason in Reason if reason.sends] == [Reason.FIRST_SIGHT, Reason.INTERVAL_OVER, Reason.IDLE]
+    assert [reason.value for reason in Reason if reason.sends] == [
+        "first_sight",
+        "interval_over",
+        "idle",
+        "probe",
+        "opening",
+        "likely",
+    ]
 
 
 def test_a_use_has_the_times_of_its_prediction() -> None:

@@ -6,8 +6,12 @@ from decimal import Decimal
 
 import pytest
 
+from warmer.core.adaptive import Adaptive
+from warmer.core.history import Evidence
 from warmer.core.hours import ActiveHours
+from warmer.core.learned import Learned
 from warmer.core.plan import Outlook, plan_model
+from warmer.core.prospect import Prospect
 from warmer.core.spec import ModelSpec, PolicyName, Target, TargetKind
 from warmer.core.state import ModelState
 
@@ -22,7 +26,7 @@ SPEC = ModelSpec(
 INSTANT = Outlook(state=ModelState(), takes=timedelta(0), cost_usd=Decimal("0.0001"))
 
 
-@pytest.mark.parametrize("policy", list(PolicyName))
+@pytest.mark.parametrize("policy", [PolicyName.FIXED, PolicyName.AWARE])
 def test_a_day_without_customers_has_a_beat_an_interval(policy: PolicyName) -> None:
     planned = plan_model(replace(SPEC, policy=policy), INSTANT, START, START + DAY)
     assert planned.beats == 24 * 60
@@ -69,3 +73,41 @@ def test_hours_that_never_open_again_end_the_plan() -> None:
     planned = plan_model(replace(SPEC, hours=past), INSTANT, START + 365 * DAY, START + 400 * DAY)
     assert planned.beats == 0
     assert planned.windows == ()
+
+
+# -- what was learned -------------------------------------------------------------------------------------------------
+
+LEARNED = Learned().after_all(
+    Evidence(at=START, gap_s=gap_s, cold=gap_s > 120, wait_s=8.0) for gap_s in [100.0, 130.0, 131.0, 110.0] * 10
+)
+
+
+def test_a_known_time_out_is_the_interval_and_every_its_bound() -> None:
+    outlook = Outlook(state=ModelState(last_beat_at=START, last_activity=START, learned=LEARNED))
+    interval_s = LEARNED.idle_timeout.interval_s + outlook.takes.total_seconds()
+    auto = plan_model(replace(SPEC, every=None), outlook, START, START + DAY)
+    assert abs(auto.beats - DAY.total_seconds() / interval_s) <= 1
+    minute = replace(SPEC, every=timedelta(seconds=60))
+    assert plan_model(minute, outlook, START, START + DAY).beats > auto.beats
+    assert plan_model(replace(SPEC, every=timedelta(hours=1)), outlook, START, START + DAY).beats == auto.beats
+
+
+def test_observe_plans_nothing_and_knows_what_that_costs() -> None:
+    plan = plan_model(replace(SPEC, policy=PolicyName.OBSERVE), Outlook(state=ModelState()), START, START + DAY)
+    assert (plan.beats, plan.cost_usd) == (0, 0)
+
+
+def test_adaptive_plans_by_the_calls_of_the_week_before_and_leaves_the_forecast_as_it_was() -> None:
+    decider = Adaptive(interval_s=50, worth=80)
+    prospect = Prospect(decider=decider, offset=timedelta(0))
+    calls = [START - timedelta(minutes=minutes) for minutes in range(7 * 24 * 60, 0, -5)]
+    for call in calls:
+        decider.seen(prospect.seconds(call))
+    last_s = decider.last_s
+    outlook = Outlook(
+        state=ModelState(last_activity=calls[-1], prospect=prospect),
+        calls=tuple((call, timedelta(seconds=1)) for call in calls),
+    )
+    plan = plan_model(replace(SPEC, policy=PolicyName.ADAPTIVE, every=None), outlook, START, START + DAY)
+    assert 0.9 * 5 * 288 <= plan.beats <= 6 * 288  # five beats in each pause of five minutes, or before its end
+    assert decider.last_s == last_s

@@ -93,13 +93,10 @@ def _beats(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) ->
 
 def _settled(spec: ModelSpec, state: ModelState) -> tuple[ModelSpec, ModelState]:
     """As if nothing more were learned of the host: probes are few, and what they will find nobody knows."""
+    every, learned = spec.interval, state.learned
+    if learned is not None and learned.idle_timeout.is_known and not (spec.policy is PolicyName.FIXED and spec.every):
+        every = timedelta(seconds=learned.interval_s(spec.every))
     prospect = None if state.prospect is None else state.prospect.copy()
-    if state.learned is None:
-        return spec, replace(state, prospect=prospect)
-    trusted = timedelta(seconds=state.learned.trusted_s)
-    every = trusted if spec.every is None else min(trusted, spec.every)
-    if spec.policy is PolicyName.FIXED and spec.every is not None:
-        every = spec.every
     return replace(spec, every=every, lead=lead_of(state, spec)), replace(state, learned=None, prospect=prospect)
 
 
