@@ -106,6 +106,11 @@ def test_who_has_no_history_can_try_an_example(desk: Desk, name: str) -> None:
         (["--example", "office", "--interval", "0s"], "longer than nothing"),
         (["--example", "office", "--idle-timeout", "60"], "such as 30s"),
         (["--example", "office", "--price-per-second", "-1"], "USD a second"),
+        (
+            ["--example", "office", "--interval", "auto", "--policy", "ski"],
+            "ski learns no interval: give it one, or choose",
+        ),
+        (["--example", "office", "--interval", "0s"], "the interval must be longer than nothing"),
         (["there-is-none.csv"], "there-is-none.csv: cannot be read"),
     ],
 )
@@ -149,3 +154,15 @@ def test_adaptive_holds_a_target_or_goes_by_a_price_and_names_the_one_it_goes_by
     assert held["cold_share"] < 0.07
     assert row("--cold-target", "5%") == held
     assert desk.run("backtest", "--example", "office", "--policy", "ski", "--cold-target", "5%").code == 2
+
+
+def test_an_interval_that_nobody_tells_is_learned_by_the_policies_that_can(desk: Desk, tmp_path: Path) -> None:
+    few = tmp_path / "few.csv"
+    few.write_text("t,model\n" + "".join(f"{at},a\n" for at in range(100, 20_000, 700)))
+    document = desk.run("backtest", str(few), "--interval", "auto", "--idle-timeout", "5m", "--json").document
+    rows = {row["policy"]: row for row in document["rows"]}
+    assert list(rows) == ["none", "cron-30s", "cron-30s-08-20", "fixed", "aware", "adaptive"]
+    assert rows["aware"]["parameters"] == {"interval_s": "learned"}
+    assert 0 < rows["aware"]["heartbeats"] < 0.3 * rows["cron-30s"]["heartbeats"]
+    printed = desk.run("backtest", str(few), "--interval", "auto")
+    assert printed.out.endswith("Without an --interval there is no ski, learned-stop, hybrid: they learn none.\n")

@@ -56,7 +56,7 @@ def facts(compared: Comparison, settings: Settings, world: World) -> list[tuple[
         ("requests", f"{compared.rows[0].requests:,}"),
         ("days", f"{compared.days:,.4g}"),
         ("idle time-out", _duration(world.idle_timeout)),
-        ("trusted interval", _duration(settings.interval)),
+        ("trusted interval", "learned" if settings.learns else _duration(settings.interval)),
         ("boot, median", _duration(world.boot_median)),
         ("worth of a cold start, K", worth),
         *target,

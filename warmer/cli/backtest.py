@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from warmer.core.backtest.trace import Trace
 
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s?%", re.ASCII)
+ALL = "fixed,aware,ski,learned-stop,adaptive,hybrid"
+AUTO = timedelta.max
+"""No interval: it is hidden, and learned."""
 HEADERS = ("trace", "policy", "cold", "heartbeats", "of cron", "wait p99", "online")
 
 
@@ -33,6 +36,11 @@ def _share(given: str | float) -> float:
     if match is None or not 0 < float(match[1]) < 100:
         raise typer.BadParameter(f"{given!r} is no share: write one between 0 % and 100 %, such as 2%")
     return float(match[1]) / 100
+
+
+def _interval(given: str | timedelta) -> timedelta:
+    """An interval given on the command line."""
+    return AUTO if given == "auto" else duration(given)
 
 
 def _usd(given: str | Decimal) -> Decimal:
@@ -56,13 +64,22 @@ def backtest(
     ] = None,
     config: ConfigOption = None,
     policies: Annotated[
-        str, typer.Option("--policy", metavar="P,…", help="Policies to replay, besides the reference rows.")
-    ] = "fixed,aware,ski,learned-stop,adaptive,hybrid",
+        str | None,
+        typer.Option(
+            "--policy",
+            metavar="P,…",
+            help="Policies to replay, besides the reference rows. "
+            f"Default: {ALL}; of these, with --interval auto, the ones that learn.",
+        ),
+    ] = None,
     idle_timeout: Annotated[
         timedelta, typer.Option(parser=duration, metavar="DURATION", help="How long an idle instance really stays.")
     ] = timedelta(seconds=60),
     interval: Annotated[
-        timedelta, typer.Option(parser=duration, metavar="DURATION", help="How long the policies trust it to stay.")
+        timedelta,
+        typer.Option(
+            parser=_interval, metavar="DURATION", help="How long the policies trust it to stay; auto: they learn it."
+        ),
     ] = timedelta(seconds=50),
     boot: Annotated[
         timedelta, typer.Option(parser=duration, metavar="DURATION", help="How long a boot takes, median.")
@@ -91,6 +108,7 @@ def backtest(
     from warmer import report
     from warmer.cli.page_file import check_page, write_page
     from warmer.core.backtest.compare import SWEPT, compare, steps
+    from warmer.core.backtest.learning import LEARNERS
     from warmer.core.backtest.policies import REFERENCES, Settings, policy
     from warmer.core.backtest.world import World
 
@@ -98,8 +116,16 @@ def backtest(
         check_page(html)
     try:
         world = World(idle_timeout=_micros(idle_timeout), boot_median=_micros(boot), seed=seed)
-        settings = Settings(interval=_micros(interval), cold_start_worth=cold_start_worth, cold_target=cold_target)
-        names = [*REFERENCES, *(name.strip() for name in policies.split(",") if name.strip())]
+        learns = interval == AUTO
+        settings = Settings(
+            # What knows the future knows the time-out too, and leaves it the margin that the default does.
+            interval=world.idle_timeout * 5 // 6 if learns else _micros(interval),
+            learns=learns,
+            cold_start_worth=cold_start_worth,
+            cold_target=cold_target,
+        )
+        given = (",".join(LEARNERS) if learns else ALL) if policies is None else policies
+        names = [*REFERENCES, *(name.strip() for name in given.split(",") if name.strip())]
         chosen = [policy(name, settings) for name in dict.fromkeys(names)]
     except ValueError as exc:
         raise UsageError(str(exc)) from exc
@@ -130,6 +156,9 @@ def backtest(
     else:
         report.write_table(headers, chain.from_iterable(tables), sys.stdout, left=2)
         typer.echo("The last two of each trace know the future: bounds, not policies.")
+        if learns and policies is None:
+            left_out = [name for name in ALL.split(",") if name not in LEARNERS]
+            typer.echo(f"Without an --interval there is no {', '.join(left_out)}: they learn none.")
         if html is not None:
             typer.echo(f"The same with a chart, for any browser: {html}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Decider(Protocol):
@@ -30,3 +30,15 @@ class Decider(Protocol):
 
     def sent(self, now_s: float) -> None:
         """A heartbeat went out."""
+
+
+@runtime_checkable
+class Learner(Decider, Protocol):
+    """A decider from whom the idle time-out is hidden: it is told what each request and each heartbeat met."""
+
+    def found(self, ended_s: float, gap_s: float | None, *, cold: bool, wait_s: float) -> None:
+        """One that ended at `ended_s`, now or before. Told before the next question, in the order of their ends.
+
+        `gap_s`: the idle time that it came after, 0 where the model was in use; None where it was the first of all.
+        `cold`: whether it waited for any part of a boot, and `wait_s` for how long.
+        """

@@ -13,10 +13,12 @@ from warmer.core.backtest.decider import Decider
 from warmer.core.backtest.deciders import Fixed, Stop
 from warmer.core.backtest.hybrid import Hybrid
 from warmer.core.backtest.learned_stop import NEVER, LearnedStop, stopping_points
+from warmer.core.backtest.learning import LEARNERS, replays
 from warmer.core.backtest.replay import Replay
 from warmer.core.backtest.simulate import simulate
 from warmer.core.backtest.trace import SECOND, Arrivals, Trace
 from warmer.core.backtest.world import World
+from warmer.core.spec import PolicyName
 from warmer.core.worth import Goal, Purse
 
 REFERENCES = ("none", "cron-30s", "cron-30s-08-20")
@@ -28,6 +30,7 @@ class Settings:
     """What a policy is told. Which of these it heeds is its own affair, and stands in its row."""
 
     interval: int = 50 * SECOND  # microseconds that an instance is known to stay up
+    learns: bool = False  # nobody is told the interval: LEARNERS find it out, and only what knows the future has it
     cold_start_worth: float = 80.0  # heartbeats that one avoided cold start is worth
     cold_target: float | None = None  # share of requests that may be cold
 
@@ -61,8 +64,8 @@ class Policy:
     @property
     def parameters(self) -> Mapping[str, float | str]:
         """The settings in force for it."""
-        given = {
-            "interval_s": self.settings.interval_s,
+        given: dict[str, float | str | None] = {
+            "interval_s": "learned" if self.settings.learns else self.settings.interval_s,
             "cold_start_worth": self.settings.cold_start_worth,
             "cold_target": self.settings.cold_target,
         }
@@ -121,6 +124,15 @@ def _adaptive(trace: Trace, world: World, settings: Settings) -> Iterator[Replay
         yield _stepped(decider, arrivals, trace.end, world, settings)
 
 
+def _learning(name: str) -> _WholeTrace:
+    """The live policy of that name, from which the interval is hidden."""
+    if name not in LEARNERS:
+        raise ValueError(f"{name} learns no interval: give it one, or choose among {', '.join(LEARNERS)}")
+    return lambda trace, world, settings: replays(
+        PolicyName(name), trace, world, worth=settings.cold_start_worth, cold_target=settings.cold_target
+    )
+
+
 _POLICIES: Mapping[str, tuple[_WholeTrace, tuple[str, ...]]] = {
     "none": (_each(partial(stopped, most=0)), ()),
     "fixed": (_each(_fixed), ("interval_s",)),
@@ -139,9 +151,14 @@ _CRON = re.compile(r"cron-(?P<every>[1-9][0-9]{0,5})s(?:-(?P<opens>[0-9]{2})-(?P
 
 
 def policy(name: str, settings: Settings) -> Policy:
-    """The policy of that name. Raises ValueError, with all names, where there is none."""
+    """The policy of that name.
+
+    Raises ValueError where there is none, with all names, and where it needs an interval that it is not told.
+    """
     if name in _POLICIES:
         replay, heeds = _POLICIES[name]
+        if settings.learns and "interval_s" in heeds:
+            replay = _learning(name)
         return Policy(name=name, heeds=heeds, replay=replay, settings=settings)
     match = _CRON.fullmatch(name)
     if match is None:
