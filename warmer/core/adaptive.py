@@ -229,7 +229,7 @@ class Notes:
         self.needs.append((at_s, needed))
 
 
-def hold(goal: Goal, models: Iterable[Sequence[float]], *, interval_s: float) -> Timeline:
+def hold(goal: Goal, models: Iterable[Sequence[float]], *, interval_s: float, boot_s: float = 12.0) -> Timeline:
     """The worth that holds `goal` over several models together, moment by moment, each from its own past alone.
 
     `models`: request times, each in order. What a request needed does not depend on the heartbeats sent, so this can be
@@ -238,7 +238,7 @@ def hold(goal: Goal, models: Iterable[Sequence[float]], *, interval_s: float) ->
     notes = []
     for times in models:
         note = Notes()
-        decider = Adaptive(interval_s=interval_s, purse=note)
+        decider = Adaptive(interval_s=interval_s, boot_s=boot_s, purse=note)
         for at in times:
             decider.seen(at)
         notes.append(note.needs)

@@ -118,7 +118,8 @@ def _adaptive(trace: Trace, world: World, settings: Settings) -> Iterator[Replay
     if settings.cold_target is not None:
         calls = [(arrivals.at / SECOND).tolist() for arrivals in trace.models]
         worth = None
-        purse = hold(Goal(settings.cold_target), calls, interval_s=settings.interval_s)
+        boot_s = world.boot_median / SECOND
+        purse = hold(Goal(settings.cold_target), calls, interval_s=settings.interval_s, boot_s=boot_s)
     for arrivals in trace.models:
         decider = Adaptive(interval_s=settings.interval_s, boot_s=world.boot_median / SECOND, worth=worth, purse=purse)
         yield _stepped(decider, arrivals, trace.end, world, settings)
