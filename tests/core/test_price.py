@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmer.core.price import PER_SECOND, PRICES_READ_ON, Billing, Price, price_of, run_cost
+from warmer.core.price import PER_SECOND, PRICES_READ_ON, Billing, Price, price_of, run_cost, worst_case
 
 T4 = Price(per_second=Decimal("0.000225"), source="gpu-t4@2026-11-18")
 RUN_ONLY = [Billing.PUBLIC, Billing.FAST_BOOT]
@@ -73,8 +74,16 @@ def test_a_price_is_a_number_of_dollars(usd: str) -> None:
         Price(per_second=Decimal(usd), source="file")
 
 
-def test_a_price_is_written_without_an_exponent() -> None:
+def test_a_price_is_of_a_second_or_of_an_output() -> None:
+    with pytest.raises(ValueError, match="second or of an output"):
+        Price(source="file")
+    with pytest.raises(ValueError, match="second or of an output"):
+        Price(per_second=Decimal(1), per_output=Decimal(1), source="file")
+
+
+def test_a_price_is_written_with_its_unit_and_without_an_exponent() -> None:
     assert str(Price(per_second=Decimal("1E-7"), source="file")) == "0.0000001/s file"
+    assert str(Price(per_output=Decimal("0.003"), source="file")) == "0.003/output file"
 
 
 @pytest.mark.parametrize("billing", RUN_ONLY)
@@ -109,6 +118,7 @@ def test_the_cost_is_within_half_a_micro_dollar_of_the_product(run_s: float, sku
     cost = run_cost(run_s, price, Billing.PUBLIC, False)
 
     assert cost is not None
+    assert price.per_second is not None
     assert cost.as_tuple().exponent == -6
     assert abs(cost - Decimal(repr(run_s)) * price.per_second) <= Decimal("0.0000005")
 
@@ -137,3 +147,37 @@ def test_a_missing_run_or_price_is_unknown_and_not_nothing(billing: Billing) -> 
 
 def test_only_public_and_fast_boot_bill_the_run_alone() -> None:
     assert [billing for billing in Billing if billing.bills_run_only] == RUN_ONLY
+
+
+TEN_MINUTES = timedelta(minutes=10)
+PER_OUTPUT = Price(per_output=Decimal("0.003"), source="file")
+
+
+@pytest.mark.parametrize(
+    ("price", "billing", "kept_s", "usd"),
+    [
+        (T4, Billing.PUBLIC, 300.0, "0.135000"),  # idle time is free
+        (T4, Billing.FAST_BOOT, 300.0, "0.135000"),
+        (T4, Billing.PRIVATE, 300.0, "0.202500"),
+        (T4, Billing.DEPLOYMENT, 60.0, "0.148500"),
+        (T4, Billing.DEPLOYMENT, 0.001, "0.135001"),  # rounded up, never down
+        (PER_OUTPUT, Billing.OFFICIAL, 300.0, "0.003000"),
+        (T4, Billing.OFFICIAL, 300.0, None),
+        (PER_OUTPUT, Billing.PUBLIC, 300.0, None),
+        (PER_OUTPUT, Billing.PRIVATE, 300.0, None),
+        *((None, billing, 300.0, None) for billing in Billing),
+    ],
+)
+def test_the_worst_case_is_the_deadline_and_the_idle_window_where_that_is_billed(
+    price: Price | None, billing: Billing, kept_s: float, usd: str | None
+) -> None:
+    assert worst_case(price, billing, TEN_MINUTES, kept_s) == (None if usd is None else Decimal(usd))
+
+
+@given(st.floats(min_value=0, max_value=600, allow_nan=False), st.sampled_from(sorted(PER_SECOND)))
+def test_no_run_within_the_deadline_costs_more_than_the_worst_case(run_s: float, sku: str) -> None:
+    price, deadline = price_of(sku), timedelta(seconds=run_s) + timedelta(microseconds=1)
+    worst, cost = worst_case(price, Billing.PUBLIC, deadline, 0.0), run_cost(run_s, price, Billing.PUBLIC, False)
+
+    assert worst is not None and cost is not None
+    assert cost <= worst

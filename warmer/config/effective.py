@@ -63,7 +63,8 @@ def _model(model: ModelSpec) -> dict[str, Any]:
 
 def _price(price: Price) -> dict[str, Any]:
     if price.source == "file":
-        return {"price": {"per_second": price.per_second}}
+        own = {"per_second": price.per_second, "per_output": price.per_output}
+        return {"price": {key: usd for key, usd in own.items() if usd is not None}}
     return {"hardware": price.source.partition("@")[0]}
 
 
