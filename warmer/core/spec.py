@@ -21,6 +21,8 @@ MIN_DEADLINE = timedelta(seconds=5)
 """The provider's shortest Cancel-After."""
 DEFAULT_DEADLINE = timedelta(minutes=10)
 """Longer than the usual boot: cutting a boot short may waste it."""
+MOST_INSTANCES = 5
+"""The provider's highest floor of a deployment. Source: `min_instances`, Replicate HTTP API."""
 DEFAULT_COLD_TARGET = 0.02
 """What `adaptive` holds where the file names neither a target nor a price: one call in fifty may be cold."""
 
@@ -92,6 +94,7 @@ class ModelSpec:
     lead: timedelta | None = None  # how long before opening the first beat goes out; None is `auto`
     cold_target: float | None = None  # share of calls that may be cold; for `adaptive`
     cold_start_price: Decimal | None = None  # USD that one avoided cold start is worth; for `adaptive`
+    instances: int = 1  # that a deployment's floor is raised to; for `floor`
     shadow: PolicyName | None = None  # a candidate that is scored and sends nothing
     input: Mapping[str, Any] | None = None  # None: the smallest valid input of the model's schema
     billing: Billing | None = None  # None: asked of the API
@@ -101,6 +104,8 @@ class ModelSpec:
     where: str = field(default="", compare=False)  # "file:line" of the entry; moving it is no change
 
     def __post_init__(self) -> None:
+        if not 1 <= self.instances <= MOST_INSTANCES:
+            raise ValueError(f"a floor is raised to 1 to {MOST_INSTANCES} instances")
         if self.cold_target is not None and not 0 < self.cold_target < 1:
             raise ValueError("a cold target is a share between 0 and 1")
         if self.cold_start_price is not None and not self.cold_start_price > 0:
