@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from warmer.core.beat import (
+    Answer,
     BeatKey,
     BeatRequest,
     Claim,
@@ -18,6 +19,7 @@ from warmer.core.beat import (
     Request,
     Use,
 )
+from warmer.core.budget import Limit, Spending
 from warmer.core.history import Evidence, History
 from warmer.core.listing import Import, Page
 from warmer.core.spec import Target
@@ -119,8 +121,11 @@ class Provider(Protocol):
 class Ledger(Protocol):
     """The durable record. Methods block, shortly; each is atomic and may raise LedgerError."""
 
-    def claim(self, claim: Claim) -> bool:
-        """Write down the intent to send. False where another process has claimed the same beat."""
+    def claim(self, claim: Claim) -> Answer:
+        """Write down the intent to send and reserve the most it may cost, in one step over all processes.
+
+        Not taken where another process has claimed the same beat, or where it would pass one of the claim's limits.
+        """
         ...
 
     def sent(self, key: BeatKey, prediction: Prediction) -> None:
@@ -129,6 +134,10 @@ class Ledger(Protocol):
 
     def finish(self, key: BeatKey, observation: Observation) -> bool:
         """Record how the beat ended. False where that was on record already."""
+        ...
+
+    def spendings(self, limits: Iterable[Limit], at: datetime) -> tuple[Spending, ...]:
+        """What counts against each of the limits at `at`, our own clock, whichever process spent it."""
         ...
 
     def open_beats(self) -> tuple[OpenBeat, ...]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from warmer.core.budget import Limit, Spending
 from warmer.core.price import Billing
 from warmer.core.spec import Target
 
@@ -194,13 +195,33 @@ class BeatKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The intent to send a beat, written down before it is sent."""
+    """The intent to send a beat, written down before it is sent, with the money that it may take.
+
+    Raises ValueError where a limit binds a beat of which nobody knows what it may cost.
+    """
 
     key: BeatKey
     at: datetime  # by our own clock
     policy: str
     reason: Reason
     request: BeatRequest
+    reserve_usd: Decimal | None = None  # the most that the beat may cost; None: unknown
+    limits: tuple[Limit, ...] = ()  # that bind it at `at`
+
+    def __post_init__(self) -> None:
+        if self.limits and self.reserve_usd is None:
+            raise ValueError("a beat of which nobody knows what it may cost is not sent under a cap")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of a claim. True where the beat is ours to send."""
+
+    taken: bool
+    stopped_by: Spending | None = None  # the cap that it would have passed; None: another process has claimed it
+
+    def __bool__(self) -> bool:
+        return self.taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
