@@ -22,6 +22,7 @@ from warmer.core.beat import (
 from warmer.core.budget import Limit, Spending
 from warmer.core.history import Evidence, History
 from warmer.core.listing import Import, Page
+from warmer.core.price import Cost
 from warmer.core.spec import Target
 
 RECENT_AT_MOST = 10_000
@@ -138,6 +139,10 @@ class Ledger(Protocol):
 
     def spendings(self, limits: Iterable[Limit], at: datetime) -> tuple[Spending, ...]:
         """What counts against each of the limits at `at`, our own clock, whichever process spent it."""
+        ...
+
+    def settle_cost(self, prediction_id: str, cost: Cost) -> None:
+        """Put the cost of a finished beat to what it is known to be by now."""
         ...
 
     def open_beats(self) -> tuple[OpenBeat, ...]:

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from warmer import config
 from warmer.core.hours import hidden_rules
-from warmer.core.price import Billing, run_cost
+from warmer.core.price import Billing, worst_case
 from warmer.core.spec import AUTO_INTERVAL, DEFAULT_BASE_URL, DEFAULT_COLD_TARGET, DEFAULT_DEADLINE, AccountSpec
 from warmer.core.units import format_duration
 
@@ -123,6 +123,6 @@ def test_the_beats_of_the_sample_have_a_known_cost() -> None:
     spec = config.load(SAMPLE)
     assert len(spec.models) == 4
     for model in spec.models:
-        cost = run_cost(1.0, model.price, Billing.PUBLIC, status_is_free=False)
+        cost = worst_case(model.price, Billing.PUBLIC, model.deadline, 0.0)
         assert cost is not None
         assert cost > Decimal(0)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from warmer.cli.options import ConfigOption, JsonOption
+from warmer.core.price import FREE, Cost, Known
 from warmer.core.spec import ModelSpec
 from warmer.ports import Ledger
 
@@ -36,24 +36,27 @@ def plan(
     end = start + timedelta(days=days)
     learning = Learning(lambda: spec.models)
     models = [plan_model(model, _outlook(model, ledger, learning, start), start, end) for model in spec.models]
-    costs = [model.cost_usd for model in models]
-    beats = sum(model.beats for model in models)
-    cost = None if None in costs else sum((usd for usd in costs if usd is not None), Decimal(0))
+    costs = [Cost(usd=model.cost_usd, is_estimated=model.cost_known is Known.ESTIMATED) for model in models]
+    beats, cost = sum(model.beats for model in models), sum(costs, FREE)
     if as_json:
-        document = {"schema": 1, "from": start, "to": end, "beats": beats, "cost_usd": cost, "models": models}
+        document = {"schema": 1, "from": start, "to": end, "beats": beats} | {
+            "cost_usd": cost.usd,
+            "cost_known": cost.known,
+            "models": models,
+        }
         report.write_json(document, sys.stdout)
         return
     rows = [
         (
             model.model,
             str(model.beats),
-            report.money(model.cost_usd),
+            report.money(one.usd, is_estimated=one.is_estimated),
             f"{_hours(model.windows):.0f} h",
             report.local(model.windows[0][0], spec.zone) if model.windows else "never",
         )
-        for model in models
+        for model, one in zip(models, costs, strict=True)
     ]
-    rows.append(("all", str(beats), report.money(cost), "", ""))
+    rows.append(("all", str(beats), report.money(cost.usd, is_estimated=cost.is_estimated), "", ""))
     report.write_table(("model", "beats", "cost", "open", "opens"), rows, sys.stdout)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import isfinite
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from warmer.cli.options import ConfigOption, JsonOption
-from warmer.core.beat import Observation
+from warmer.core.price import FREE, Known
 from warmer.core.spec import ModelSpec, Spec
 from warmer.ports import Ledger
 
@@ -56,7 +55,8 @@ def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: 
     midnight = now.astimezone(spec.zone).replace(hour=0, minute=0, second=0, microsecond=0)
     today = list(ledger.beats(since=midnight, model=model.name))
     last = ledger.latest_beat(model.name)
-    spent, unknown = _spent(today)
+    cost = sum((beat.cost for beat in today), FREE)
+    spent = sum((beat.cost_usd for beat in today if beat.cost_usd is not None), Decimal(0))
     return {
         "model": model.name,
         "policy": model.policy,
@@ -66,9 +66,10 @@ def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: 
         "last_error": last.error if last else None,
         "next_beat_at": action.until if isinstance(action, Rest) else now,
         "reason": action.reason,
-        "spent_today_usd": None if unknown else spent,
+        "spent_today_usd": cost.usd,
         "spent_today_known_usd": spent,
-        "cost_unknown_beats": unknown,
+        "cost_known": cost.known,
+        "cost_unknown_beats": sum(beat.cost_usd is None for beat in today),
         "last_activity_at": history.last_activity,
         "idle_timeout": None if knowledge.learned is None else _idle_timeout(knowledge.learned.idle_timeout),
         "forecast": None if knowledge.prospect is None else _forecast(knowledge.prospect, learning.goal(model), now),
@@ -104,11 +105,6 @@ def _forecast(prospect: Prospect, goal: Goal | None, now: datetime) -> dict[str,
     }
 
 
-def _spent(beats: Sequence[Observation]) -> tuple[Decimal, int]:
-    known = [beat.cost_usd for beat in beats if beat.cost_usd is not None]
-    return sum(known, Decimal(0)), len(beats) - len(known)
-
-
 def _cells(row: dict[str, Any], spec: Spec, now: datetime) -> tuple[str, ...]:
     from warmer import report
 
@@ -122,7 +118,7 @@ def _cells(row: dict[str, Any], spec: Spec, now: datetime) -> tuple[str, ...]:
         "never" if due is None else "due now" if due <= now else report.local(due, spec.zone),
         row["reason"].value,
         _band(row["idle_timeout"]),
-        report.money(row["spent_today_usd"]),
+        report.money(row["spent_today_usd"], is_estimated=row["cost_known"] is Known.ESTIMATED),
     )
 
 

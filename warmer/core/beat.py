@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from warmer.core.budget import Limit, Spending
-from warmer.core.price import Billing
+from warmer.core.price import Billing, Cost, Price
 from warmer.core.spec import Target
 
 
@@ -118,7 +118,7 @@ class Prediction:
 
     @property
     def is_free(self) -> bool:
-        """Whether a class that bills the run alone charges nothing: failed, or ended before it started."""
+        """Whether a class that bills runs or outputs charges nothing: failed, or ended before it started."""
         if self.status in (Status.FAILED, Status.ABORTED):
             return True
         return self.status is Status.CANCELED and self.started_at is None and not self.predict_s
@@ -182,6 +182,7 @@ class BeatRequest:
     billing: Billing
     input: Mapping[str, Any]
     deadline: timedelta  # enforced by the host (Cancel-After) and by us
+    price: Price | None = None  # None: unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +258,12 @@ class Observation:
     price: str | None  # the price used and where it is from
     billing: Billing | None
     version: str | None = None  # that ran, where the provider tells it
+    cost_is_estimated: bool = False
+
+    @property
+    def cost(self) -> Cost:
+        """`cost_usd`, and how it is known."""
+        return Cost(usd=self.cost_usd, is_estimated=self.cost_is_estimated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 
-from warmer.core.units import MICRO, from_micros, to_micros
+from warmer.core.units import MICRO
 
 
 class Billing(StrEnum):
@@ -23,6 +23,35 @@ class Billing(StrEnum):
     def bills_run_only(self) -> bool:
         """Whether a beat costs its run and nothing else."""
         return self in (Billing.PUBLIC, Billing.FAST_BOOT)
+
+
+class Known(StrEnum):
+    """How a sum of money is known."""
+
+    EXACT = "exact"  # measured seconds times a price: what the provider bills, if the price is right
+    ESTIMATED = "estimated"  # with seconds or outputs that nobody tells us
+    UNKNOWN = "unknown"  # it is no number, and never 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """An amount of money and how it is known. Costs add up: what is unknown makes the sum unknown."""
+
+    usd: Decimal | None
+    is_estimated: bool = False
+
+    @property
+    def known(self) -> Known:
+        """In one word."""
+        return Known.UNKNOWN if self.usd is None else Known.ESTIMATED if self.is_estimated else Known.EXACT
+
+    def __add__(self, other: Cost) -> Cost:
+        usd = None if self.usd is None or other.usd is None else self.usd + other.usd
+        return Cost(usd=usd, is_estimated=self.is_estimated or other.is_estimated)
+
+
+FREE = Cost(usd=Decimal(0))
+UNKNOWN = Cost(usd=None)
 
 
 PRICES_READ_ON = date(2026, 11, 18)
@@ -77,25 +106,10 @@ def price_of(hardware: str | None) -> Price | None:
     return Price(per_second=per_second, source=f"{hardware}@{PRICES_READ_ON}") if per_second is not None else None
 
 
-def run_cost(run_s: float | None, price: Price | None, billing: Billing | None, status_is_free: bool) -> Decimal | None:
-    """USD for one beat, in whole micro-dollars; None where it cannot be known.
-
-    Only classes that bill the run alone can be priced by the run: elsewhere the idle window that a beat buys is the
-    larger part. A failed or never started prediction is free for those classes.
-    """
-    if billing is None or not billing.bills_run_only:
-        return None
-    if status_is_free:
-        return Decimal(0)
-    if run_s is None or price is None or price.per_second is None:
-        return None
-    return from_micros(to_micros(Decimal(str(run_s)) * price.per_second))
-
-
 def beat_price(price: Price | None, run_s: float, billing: Billing, *, kept_s: float) -> Decimal | None:
     """What a heartbeat is reckoned at, in USD: where every second online is billed, it buys `kept_s` of them.
 
-    For weighing one against a cold start; what one did cost is `run_cost`. None where no second has a price.
+    For weighing one against a cold start; what one did cost is `core.cost`. None where no second has a price.
     """
     if price is None or price.per_second is None or billing is Billing.OFFICIAL:
         return None

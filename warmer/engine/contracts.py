@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from warmer.core.beat import BeatRequest, Contract
+from warmer.core.price import price_of
 from warmer.core.schema_input import smallest_input
 from warmer.core.spec import ModelSpec, Target
 from warmer.log import Event, get
@@ -34,6 +35,7 @@ class Contracts:
             billing=spec.billing or contract.billing,
             input=beat_input,
             deadline=spec.deadline,
+            price=spec.price or price_of(contract.hardware),
         )
 
     def version(self, target: Target) -> str | None:

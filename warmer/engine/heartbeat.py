@@ -24,6 +24,7 @@ from warmer.core.state import ModelState, fold
 from warmer.core.verdict import JUST_ENDED, WARM_AT_MOST_S
 from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
+from warmer.engine.idling import kept_s, settle_last
 from warmer.engine.learning import Learning
 from warmer.engine.standing import Standing
 from warmer.engine.traffic import Traffic
@@ -331,14 +332,16 @@ class Heartbeat:
 
         def record(ledger: Ledger) -> tuple[Observation, bool]:
             model, created = beat.key.model, prediction.created_at
+            kept = kept_s(self._learning, ledger, beat.request, spec, self._clock.now() + self._provider.skew)
             observation = observe(
                 beat,
                 prediction,
-                price=spec.price if spec else None,
                 others=ledger.uses(model, created - JUST_ENDED, created),
                 last_activity=ledger.last_activity_before(model, created),
                 warm_waits=ledger.history(model).warm_waits,
+                kept_s=kept,
             )
+            settle_last(ledger, model, beat.request, created, kept)
             return observation, ledger.finish(beat.key, observation)
 
         observation, is_news = await self._desk.do(record)
@@ -380,6 +383,7 @@ class Heartbeat:
             "wait_s": seen.wait_s,
             "run_s": seen.run_s,
             "cost_usd": seen.cost_usd,
+            "cost_known": seen.cost.known,
             "price": seen.price or "unknown",
         }
         if seen.status is Status.SUCCEEDED:

@@ -29,12 +29,22 @@ from warmer.core.budget import Limit, Spending, in_the_way
 from warmer.core.history import Evidence, History
 from warmer.core.listing import Import
 from warmer.core.past import LONGEST_USE
+from warmer.core.price import Cost
 from warmer.core.units import to_micros
 from warmer.core.verdict import BASELINE_WAITS
 from warmer.errors import LedgerError
 from warmer.ledger import queries
 from warmer.ledger.money import add_up, spendings
-from warmer.ledger.rows import dump_request, evidence_of, observation_of, open_beat_of, request_of, request_row, use_of
+from warmer.ledger.rows import (
+    cost_columns,
+    dump_request,
+    evidence_of,
+    observation_of,
+    open_beat_of,
+    request_of,
+    request_row,
+    use_of,
+)
 from warmer.ledger.tables import beat_at, beats, imports, requests, ticks
 
 _BATCH = 500
@@ -134,7 +144,7 @@ class SqlLedger:
             "verdict": observation.verdict.value,
             "status": observation.status.value,
             "error": observation.error,
-            "cost_micros": micros,
+            **cost_columns(observation.cost),
             "price": observation.price,
             "billing": observation.billing.value if observation.billing else None,
             "version": observation.version,
@@ -153,6 +163,17 @@ class SqlLedger:
         """What counts against each of the limits at `at`, our own clock."""
         with self._read() as connection:
             return spendings(connection, limits, at)
+
+    def settle_cost(self, prediction_id: str, cost: Cost) -> None:
+        """Put the cost of a finished beat to what it is known to be by now."""
+        by_id = beats.c.prediction_id == prediction_id
+        columns = cost_columns(cost)
+        with self._write() as connection:
+            was = connection.execute(sa.select(beats).where(by_id)).mappings().one()
+            connection.execute(sa.update(beats).where(by_id).values(columns))
+            if change := (columns["cost_micros"] or 0) - (was["cost_micros"] or 0):
+                key = BeatKey(model=was["model"], slot=was["slot"], instance=was["instance"])
+                add_up(connection, self._insert, key, change)
 
     def open_beats(self) -> tuple[OpenBeat, ...]:
         """Beats that were claimed and are not finished, oldest first."""

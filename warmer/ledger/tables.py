@@ -53,6 +53,7 @@ beats = sa.Table(
     sa.Column("status", sa.Text),  # null while the beat is out
     sa.Column("error", sa.Text),
     sa.Column("cost_micros", sa.BigInteger),  # null: unknown, which is not 0
+    sa.Column("cost_is_estimated", sa.Boolean),  # null: by a warmer that knew exact costs only
     sa.Column("price", sa.Text),
     sa.Column("billing", sa.Text),
     sa.Column("version", sa.Text),
