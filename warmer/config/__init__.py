@@ -108,7 +108,7 @@ def _model(
 
 def _price(given: Mapping[str, Any]) -> Price | None:
     if "price" in given:
-        return Price(per_second=given["price"].per_second, source="file")
+        return Price(source="file", **_given(given["price"]))
     return price_of(given.get("hardware"))
 
 

@@ -103,6 +103,11 @@ PerSecond = Annotated[
     PlainValidator(values.read_per_second),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(values.MAX_PER_SECOND)}),
 ]
+PerOutput = Annotated[
+    Decimal,
+    PlainValidator(values.read_per_output),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(values.MAX_PER_OUTPUT)}),
+]
 Sku = Annotated[str, PlainValidator(values.read_hardware), _words(PER_SECOND)]
 Traffic = Annotated[bool, PlainValidator(values.read_traffic), _words(("auto", "off"))]
 
@@ -122,11 +127,23 @@ class _Mapping(BaseModel):
 
 
 class PriceShape(_Mapping):
-    """What a second of a beat costs; goes before the package's table."""
+    """What a second or an output of a beat costs; goes before the price table."""
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["per_second"]}, {"required": ["per_output"]}]})
     example = "price: {per_second: 0.000225}"
 
-    per_second: PerSecond = Field(description="USD for one second of running.", examples=[0.000225])
+    per_second: PerSecond = _key("USD for one second that is billed.", 0.000225)
+    per_output: PerOutput = _key("USD for one output, of an official model.", 0.003)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_one_thing(cls, value: Any) -> Any:
+        given = [key for key in ("per_second", "per_output") if isinstance(value, dict) and key in value]
+        if len(given) == 2:
+            raise WrongValueError("a price is of a second or of an output, not of both", "keep what is billed")
+        if value == {}:
+            raise WrongValueError("this price says nothing", f"write {cls.example}")
+        return value
 
 
 class AccountShape(_Mapping):
@@ -198,7 +215,9 @@ class DefaultsShape(_Mapping):
     )
     billing: BillingClass = _key("Who is billed for what; without it the API is asked.", "public")
     price: PriceShape = _key(
-        "What a second costs; without it the package's price table by `hardware`.", {"per_second": 0.000225}
+        "What a second or an output costs; without it the price table's, by `hardware`.",
+        {"per_second": 0.000225},
+        {"per_output": 0.003},
     )
     hardware: Sku = _key("SKU the model runs on, which gives its price.", "gpu-t4")
     deadline: Deadline = _key(

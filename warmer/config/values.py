@@ -26,6 +26,8 @@ MAX_DEADLINE = timedelta(hours=24)
 """No boot and run together last a day; a beat that does is stuck."""
 MAX_PER_SECOND = Decimal(10)
 """USD. Eight of the dearest GPUs cost a thousandth of it: more is a slip of the decimal point."""
+MAX_PER_OUTPUT = Decimal(100)
+"""USD. A minute of the dearest video costs a tenth of it: more is a slip of the decimal point."""
 MAX_COLD_START_PRICE = Decimal(1000)
 """USD for one avoided cold start: more is a slip of the decimal point."""
 MAX_LEAD = timedelta(hours=1)
@@ -278,6 +280,11 @@ def read_traffic(value: Any) -> bool:
 def read_per_second(value: Any) -> Decimal:
     """USD a second."""
     return _usd(value, "0.000225", MAX_PER_SECOND, " a second")
+
+
+def read_per_output(value: Any) -> Decimal:
+    """USD an output."""
+    return _usd(value, "0.003", MAX_PER_OUTPUT, " an output")
 
 
 def _usd(value: Any, example: str, most: Decimal, each: str = "") -> Decimal:
