@@ -33,6 +33,7 @@ class Event(StrEnum):
     COLD_TARGET_MISSED = "cold_target.missed"
     ACCOUNT_PAUSED = "account.paused"
     ACCOUNT_RESUMED = "account.resumed"
+    BUDGET_REACHED = "budget.reached"
     CONFIG_RELOADED = "config.reloaded"
     CONFIG_REJECTED = "config.rejected"
     TRAFFIC_FAILED = "traffic.failed"

@@ -18,7 +18,8 @@ from warmer.config.effective import dump, show
 from warmer.config.entries import check_entries
 from warmer.config.faults import Faults
 from warmer.config.secret import read_secret
-from warmer.config.shape import ModelShape, json_schema, read_shape
+from warmer.config.shape import BudgetShape, ModelShape, json_schema, read_shape
+from warmer.core.budget import Cap, Period
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Price, price_of
 from warmer.core.spec import AccountSpec, ModelSpec, Spec, Target
@@ -70,12 +71,11 @@ def parse(text: bytes, *, path: str) -> Spec:
     if shape is None or faults:
         raise faults.error()
     given = _given(shape)
-    zone, country = given.get("timezone", ZoneInfo("UTC")), given.get("country")
     defaults = _given(given.get("defaults"))
     return Spec(
-        zone=zone,
+        zone=given.get("timezone", ZoneInfo("UTC")),
         models=tuple(
-            _model(entry, defaults, zone, country, where=f"{path}:{document.place(('models', at)).line}")
+            _model(entry, defaults, given, where=f"{path}:{document.place(('models', at)).line}")
             for at, entry in enumerate(shape.models)
         ),
         account=AccountSpec(**_given(given.get("replicate"))),
@@ -88,16 +88,17 @@ def parse(text: bytes, *, path: str) -> Spec:
 _AS_GIVEN = ("policy", "every", "lead", "shadow", "input", "billing", "deadline", "traffic")
 
 
-def _model(
-    entry: ModelShape, defaults: Mapping[str, Any], zone: ZoneInfo, country: str | None, *, where: str
-) -> ModelSpec:
+def _model(entry: ModelShape, defaults: Mapping[str, Any], file: Mapping[str, Any], *, where: str) -> ModelSpec:
     own = _given(entry)
     both = {**defaults, **own}
     target: Target = own.get("model") or own["deployment"]
+    name = own.get("name", str(target))
+    zone, country = file.get("timezone", ZoneInfo("UTC")), file.get("country")
     return ModelSpec(
-        name=own.get("name", str(target)),
+        name=name,
         target=target,
         hours=ActiveHours(lines=tuple(both.get("hours", ("24/7",))), zone=zone, country=country),
+        caps=(*_caps(both.get("budget"), name), *_caps(file.get("budget"), None)),
         # Price and hardware are two ways to say one thing: an entry's own, either of them, goes before the defaults'.
         price=_price(own) or _price(defaults),
         where=where,
@@ -110,6 +111,11 @@ def _price(given: Mapping[str, Any]) -> Price | None:
     if "price" in given:
         return Price(source="file", **_given(given["price"]))
     return price_of(given.get("hardware"))
+
+
+def _caps(budget: BudgetShape | None, model: str | None) -> tuple[Cap, ...]:
+    given = _given(budget)
+    return tuple(Cap(model=model, period=period, usd=given[period]) for period in Period if period in given)
 
 
 def _aim(given: Mapping[str, Any]) -> dict[str, Any]:

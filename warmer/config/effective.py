@@ -25,6 +25,8 @@ def show(spec: Spec) -> dict[str, Any]:
         shown["country"] = country
     if spec.ledger is not None:
         shown["ledger"] = spec.ledger
+    if budget := _budget(spec.models[0], own=False):
+        shown["budget"] = budget
     shown["replicate"] = {
         "token": str(spec.account.token),
         "base_url": spec.account.base_url,
@@ -58,7 +60,14 @@ def _model(model: ModelSpec) -> dict[str, Any]:
         shown["billing"] = str(model.billing)
     if model.price is not None:
         shown |= _price(model.price)
+    if budget := _budget(model, own=True):
+        shown["budget"] = budget
     return shown | {"deadline": format_duration(model.deadline), "traffic": "auto" if model.traffic else "off"}
+
+
+def _budget(model: ModelSpec, *, own: bool) -> dict[str, Any]:
+    """The model's own caps, or those of all models."""
+    return {str(cap.period): cap.usd for cap in model.caps if (cap.model is not None) == own}
 
 
 def _price(price: Price) -> dict[str, Any]:

@@ -95,6 +95,11 @@ ColdStartPrice = Annotated[
     PlainValidator(values.read_cold_start_price),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": float(values.MAX_COLD_START_PRICE)}),
 ]
+Usd = Annotated[
+    Decimal,
+    PlainValidator(values.read_cap),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": float(values.MAX_CAP)}),
+]
 Deadline = Annotated[timedelta, PlainValidator(values.read_deadline), _text(rf"(?=\d){values.DURATION}")]
 Input = Annotated[dict[str, Any], PlainValidator(values.read_input), WithJsonSchema({"type": "object"})]
 BillingClass = Annotated[Billing, PlainValidator(values.read_billing), _words(Billing)]
@@ -144,6 +149,15 @@ class PriceShape(_Mapping):
         if value == {}:
             raise WrongValueError("this price says nothing", f"write {cls.example}")
         return value
+
+
+class BudgetShape(_Mapping):
+    """The most that beats may cost, by the calendar of the file's zone."""
+
+    example = "budget: {daily: 2.00}"
+
+    daily: Usd = _key("USD from one midnight to the next.", 2.00)
+    monthly: Usd = _key("USD from the first of a month to the next.", 40.00)
 
 
 class AccountShape(_Mapping):
@@ -220,6 +234,7 @@ class DefaultsShape(_Mapping):
         {"per_output": 0.003},
     )
     hardware: Sku = _key("SKU the model runs on, which gives its price.", "gpu-t4")
+    budget: BudgetShape = _key("The most that the model's beats may cost, in USD.", {"daily": 0.50})
     deadline: Deadline = _key(
         "When a heartbeat is given up, boot included, 5s to 1d; sent as Cancel-After.", "10m", default="10m"
     )
@@ -257,6 +272,9 @@ class FileShape(_Mapping):
     replicate: AccountShape = _key(
         "How the account at Replicate is reached, and what it allows.", {"token": "env:REPLICATE_API_TOKEN"}
     )
+    budget: BudgetShape = _key(
+        "The most that the beats of all models may cost together, in USD.", {"daily": 2.00, "monthly": 40.00}
+    )
     defaults: DefaultsShape = _key("Any key of a model, for all models.", {"hours": _EXAMPLE_HOURS})
     models: Annotated[list[ModelShape], BeforeValidator(_entries)] = Field(
         min_length=1, description="What to keep warm.", examples=[[{"model": "stability-ai/sdxl", "every": "30s"}]]
@@ -268,6 +286,7 @@ _BY_KEY: dict[str, type[_Mapping]] = {
     "defaults": DefaultsShape,
     "models": ModelShape,
     "price": PriceShape,
+    "budget": BudgetShape,
 }
 _ELSEWHERE = (
     ("in an entry of `models`", ModelShape),

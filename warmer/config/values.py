@@ -18,7 +18,7 @@ from warmer.config.faults import BY_REFERENCE, IN_CLEAR, WrongValueError, near_m
 from warmer.core.hours import ActiveHours, HoursError
 from warmer.core.price import PER_SECOND, Billing
 from warmer.core.spec import MIN_DEADLINE, MIN_EVERY, PolicyName, SecretRef, Target, TargetKind
-from warmer.core.units import format_duration, parse_duration
+from warmer.core.units import MICRO, format_duration, parse_duration
 
 MAX_EVERY = timedelta(days=30)
 """Past this a gap keeps nothing warm."""
@@ -28,6 +28,8 @@ MAX_PER_SECOND = Decimal(10)
 """USD. Eight of the dearest GPUs cost a thousandth of it: more is a slip of the decimal point."""
 MAX_PER_OUTPUT = Decimal(100)
 """USD. A minute of the dearest video costs a tenth of it: more is a slip of the decimal point."""
+MAX_CAP = Decimal(1_000_000)
+"""USD a day or a month: more is no cap."""
 MAX_COLD_START_PRICE = Decimal(1000)
 """USD for one avoided cold start: more is a slip of the decimal point."""
 MAX_LEAD = timedelta(hours=1)
@@ -262,6 +264,16 @@ def read_cold_start_price(value: Any) -> Decimal:
     usd = _usd(value, "0.01", MAX_COLD_START_PRICE)
     if usd == 0:
         raise WrongValueError("at 0 USD nothing is worth a heartbeat", "write `policy: observe`, or a price above 0")
+    return usd
+
+
+def read_cap(value: Any) -> Decimal:
+    """USD that a day or a month may cost."""
+    usd = _usd(value, "2.00", MAX_CAP)
+    if usd == 0:
+        raise WrongValueError("at 0 USD nothing is sent", "write `policy: observe`, or a cap above 0")
+    if usd != usd.quantize(MICRO):
+        raise WrongValueError("this cap has over 6 decimals", "round it: money is kept in millionths of a USD")
     return usd
 
 

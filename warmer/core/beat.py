@@ -59,6 +59,8 @@ class Reason(StrEnum):
     IN_FLIGHT = "in_flight"  # the model's last beat is still out
     CLAIMED_ELSEWHERE = "claimed_elsewhere"  # another process sends this very beat
     MODEL_DISABLED = "model_disabled"  # the provider refuses this model as the file has it
+    OVER_BUDGET = "over_budget"  # what is left under a cap is less than the beat may cost
+    PRICE_UNKNOWN = "price_unknown"  # a cap binds the model, and nobody knows what a beat may cost
     BACKING_OFF = "backing_off"  # the model's last beats failed
     ACCOUNT_REFUSED = "account_refused"  # 401
     CREDIT_EXHAUSTED = "credit_exhausted"  # 402

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from warmer.core.budget import Cap
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Billing, Price
 
@@ -99,6 +100,7 @@ class ModelSpec:
     input: Mapping[str, Any] | None = None  # None: the smallest valid input of the model's schema
     billing: Billing | None = None  # None: asked of the API
     price: Price | None = None  # None: unknown
+    caps: tuple[Cap, ...] = ()  # its own and those of all models; by the calendar of `hours`' zone
     deadline: timedelta = DEFAULT_DEADLINE
     traffic: bool = True  # whether customers' calls are read from the account's list
     where: str = field(default="", compare=False)  # "file:line" of the entry; moving it is no change

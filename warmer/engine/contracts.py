@@ -25,18 +25,12 @@ class Contracts:
 
     async def request(self, spec: ModelSpec) -> BeatRequest:
         """The minimal prediction to send for `spec` now. Raises as `Provider.describe` does."""
-        contract = await self._contract(spec)
-        beat_input = spec.input
-        if beat_input is None:
-            beat_input = smallest_input(contract.input_schema, contract.example_input)
-        return BeatRequest(
-            target=spec.target,
-            version=contract.version,
-            billing=spec.billing or contract.billing,
-            input=beat_input,
-            deadline=spec.deadline,
-            price=spec.price or price_of(contract.hardware),
-        )
+        return _request(spec, await self._contract(spec))
+
+    def known_request(self, spec: ModelSpec) -> BeatRequest | None:
+        """The same as far as is known without asking."""
+        known = self._known.get(spec.target)
+        return _request(spec, known[1]) if known else None
 
     def version(self, target: Target) -> str | None:
         """The version that beats of `target` go to, as far as is known without asking."""
@@ -65,3 +59,17 @@ class Contracts:
                 )
             self._known[target] = (self._clock.monotonic(), contract)
             return contract
+
+
+def _request(spec: ModelSpec, contract: Contract) -> BeatRequest:
+    beat_input = spec.input
+    if beat_input is None:
+        beat_input = smallest_input(contract.input_schema, contract.example_input)
+    return BeatRequest(
+        target=spec.target,
+        version=contract.version,
+        billing=spec.billing or contract.billing,
+        input=beat_input,
+        deadline=spec.deadline,
+        price=spec.price or price_of(contract.hardware),
+    )

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from warmer.core.afford import reserve_of
 from warmer.core.beat import (
     BeatKey,
     BeatRequest,
@@ -18,10 +19,11 @@ from warmer.core.beat import (
 )
 from warmer.core.lost import find_lost
 from warmer.core.observe import observe, unsent
-from warmer.core.policy import Rest, Warm, decide
+from warmer.core.policy import Action, Rest, Warm, decide
 from warmer.core.spec import ModelSpec
 from warmer.core.state import ModelState, fold
 from warmer.core.verdict import JUST_ENDED, WARM_AT_MOST_S
+from warmer.engine.budgets import Budgets
 from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
 from warmer.engine.idling import kept_s, settle_last
@@ -78,10 +80,11 @@ class Heartbeat:
         traffic: Traffic,
         contracts: Contracts,
         learning: Learning,
+        budgets: Budgets,
     ) -> None:
         self._provider, self._desk, self._clock = provider, desk, clock
         self._standing, self._traffic, self._contracts = standing, traffic, contracts
-        self._learning = learning
+        self._learning, self._budgets = learning, budgets
         self._out: dict[BeatKey, _Out] = {}
 
     @property
@@ -91,8 +94,7 @@ class Heartbeat:
 
     async def tick(self, spec: ModelSpec) -> Tick:
         """Decide once, and act. Never raises a ProviderError: what the provider says becomes standing."""
-        state = await self._state(spec)
-        action = decide(self._clock.now(), state, spec)
+        state, action = await self._decide(spec)
         request: BeatRequest | None = None
         error: ProviderError | None = None
         if action.reason in _BY_CALLS and spec.traffic:
@@ -102,8 +104,7 @@ class Heartbeat:
             except ProviderError as exc:
                 error = exc
                 self._failed(spec, exc)
-            state = await self._state(spec)
-            action = decide(self._clock.now(), state, spec)
+            state, action = await self._decide(spec)
         if isinstance(action, Warm):
             try:
                 request = await self._prepare(spec)
@@ -111,12 +112,11 @@ class Heartbeat:
                 error = exc
                 self._failed(spec, exc)
             # Preparing took time, and showed who has called since.
-            state = await self._state(spec)
-            action = decide(self._clock.now(), state, spec)
+            state, action = await self._decide(spec, request)
         if isinstance(action, Warm) and request is not None:
             # At once, before anything is waited for: models that were held together come due together.
             self._standing.begin_trial()
-            return await self._beat(spec, request, action.reason, slot=state.slots + 1)
+            return await self._beat(spec, request, action.reason, state)
         if isinstance(action, Warm):  # the failure to prepare left no hold: come back later all the same
             action = Rest(reason=Reason.BACKING_OFF, until=self._clock.now() + spec.interval)
         await self._skipped(spec, action)
@@ -124,9 +124,8 @@ class Heartbeat:
 
     async def next_at(self, spec: ModelSpec) -> datetime | None:
         """When `spec` is to be ticked next, as things stand: now, where a beat is due."""
-        now = self._clock.now()
-        action = decide(now, await self._state(spec), spec)
-        return action.until if isinstance(action, Rest) else now
+        _, action = await self._decide(spec)
+        return action.until if isinstance(action, Rest) else self._clock.now()
 
     async def resume(self, beat: OpenBeat, spec: ModelSpec | None) -> bool:
         """See a beat of an earlier life to its end. False where it is too young to be called abandoned."""
@@ -180,6 +179,17 @@ class Heartbeat:
 
     # -- one tick ----------------------------------------------------------------------------------------------------
 
+    async def _decide(self, spec: ModelSpec, request: BeatRequest | None = None) -> tuple[ModelState, Action]:
+        """What is to be done, and by which state. Money is asked for where nothing else speaks against a beat."""
+        state = await self._state(spec)
+        action = decide(self._clock.now(), state, spec)
+        request = request or self._contracts.known_request(spec)
+        if spec.caps and isinstance(action, Warm) and request is not None:
+            hold = await self._budgets.hold(spec, reserve_of(request, state.learned))
+            state = replace(state, budget=hold)
+            action = decide(self._clock.now(), state, spec)
+        return state, action
+
     async def _state(self, spec: ModelSpec) -> ModelState:
         now = self._clock.now()
         history = await self._desk.do(lambda ledger: ledger.history(spec.name))
@@ -202,15 +212,28 @@ class Heartbeat:
         await self._provider.admit()
         return request
 
-    async def _beat(self, spec: ModelSpec, request: BeatRequest, reason: Reason, *, slot: int) -> Tick:
-        """Claim the beat that was decided on, and send it. `slot` is of the very state that decided.
+    async def _beat(self, spec: ModelSpec, request: BeatRequest, reason: Reason, state: ModelState) -> Tick:
+        """Claim the beat that was decided on, and send it. Its slot is that of the very state that decided.
 
         Another process that has claimed since is thereby found out; counting anew here would pass it by.
         """
-        key = BeatKey(model=spec.name, slot=slot)
-        claim = Claim(key=key, at=self._clock.now(), policy=spec.policy.value, reason=reason, request=request)
-        if not await self._desk.do(lambda ledger: ledger.claim(claim)):
+        key = BeatKey(model=spec.name, slot=state.slots + 1)
+        reserve_usd = reserve_of(request, state.learned)
+        claim = Claim(
+            key=key,
+            at=self._clock.now(),
+            policy=spec.policy.value,
+            reason=reason,
+            request=request,
+            reserve_usd=reserve_usd,
+            limits=self._budgets.limits(spec),
+        )
+        answer = await self._desk.do(lambda ledger: ledger.claim(claim))
+        if not answer:
             rest = Rest(reason=Reason.CLAIMED_ELSEWHERE, until=self._clock.now() + spec.interval)
+            if answer.stopped_by is not None and reserve_usd is not None:
+                hold = self._budgets.stopped(spec, answer.stopped_by, reserve_usd)
+                rest = Rest(reason=hold.reason, until=hold.until, cap=hold.cap)
             await self._skipped(spec, rest)
             return Tick(reason=rest.reason, next_at=rest.until)
         beat = OpenBeat(
@@ -365,7 +388,8 @@ class Heartbeat:
     async def _skipped(self, spec: ModelSpec, rest: Rest) -> None:
         at = self._clock.now()
         await self._desk.do(lambda ledger: ledger.count_tick(spec.name, rest.reason, at))
-        get().info(Event.BEAT_SKIPPED, model=spec.name, reason=rest.reason, until=rest.until)
+        facts = {} if rest.cap is None else {"cap": str(rest.cap)}
+        get().info(Event.BEAT_SKIPPED, model=spec.name, reason=rest.reason, until=rest.until, **facts)
 
     def _failed(self, spec: ModelSpec, error: ProviderError) -> None:
         if isinstance(error, ModelRefused):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from warmer.core.beat import Status
+from warmer.core.beat import Reason, Status
 from warmer.core.spec import ModelSpec, Spec
 from warmer.engine.account import Account
 from warmer.engine.desk import Desk
@@ -18,7 +18,7 @@ from warmer.engine.schedule_local import LocalSchedule
 from warmer.errors import AccountRefused, CreditExhausted, ProviderError
 from warmer.ports import Clock, Ledger, Provider, Schedule
 
-DONE, SOME_FAILED, ACCOUNT_SAID_NO = 0, ProviderError.exit_code, AccountRefused.exit_code
+DONE, SOME_FAILED, ACCOUNT_SAID_NO, NO_MONEY_LEFT = 0, ProviderError.exit_code, AccountRefused.exit_code, 5
 
 
 async def once(
@@ -105,7 +105,7 @@ async def _short_daemon(
         await fleet.abandon()
 
 
-def exit_code(ticks: Iterable[Tick]) -> int:
+def exit_code(ticks: Sequence[Tick]) -> int:
     """What a pass ends with. A beat that was not due, or that another process sent, counts as done."""
     errors = [tick.error for tick in ticks if tick.error is not None]
     if any(isinstance(error, (AccountRefused, CreditExhausted)) for error in errors):
@@ -113,4 +113,5 @@ def exit_code(ticks: Iterable[Tick]) -> int:
     seen = [tick.observation for tick in ticks if tick.observation is not None]
     if errors or any(observation.status is not Status.SUCCEEDED for observation in seen):
         return SOME_FAILED
-    return DONE
+    stopped = any(tick.reason in (Reason.OVER_BUDGET, Reason.PRICE_UNKNOWN) for tick in ticks)
+    return NO_MONEY_LEFT if stopped else DONE

@@ -31,7 +31,8 @@ _POLICIES: dict[PolicyName, Policy] = {
 def decide(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
     """Whether to warm `spec` at `now`, with exactly one reason.
 
-    What binds every policy comes first: the hours, a hold on the model or its account, the beat that is still out.
+    What binds every policy comes first: the hours, a hold on the model or its account, the beat that is still out. What
+    is left of a budget comes last: it stops what would be sent.
     A window begins early by the lead, in which a model that is cold has the time to boot.
     """
     is_open = spec.hours.contains(now)
@@ -45,7 +46,11 @@ def decide(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
     if state.in_flight_since is not None:
         return Rest(reason=Reason.IN_FLIGHT, until=now + spec.interval)
     action = _POLICIES[spec.policy](now, state, spec)
-    return action if is_open or isinstance(action, Rest) else Warm(reason=Reason.OPENING)
+    if isinstance(action, Rest):
+        return action
+    if state.budget is not None:
+        return Rest(reason=state.budget.reason, until=state.budget.until, cap=state.budget.cap)
+    return action if is_open else Warm(reason=Reason.OPENING)
 
 
 def lead_of(state: ModelState, spec: ModelSpec) -> timedelta:
