@@ -84,7 +84,7 @@ class Heartbeat:
     ) -> None:
         self._provider, self._desk, self._clock = provider, desk, clock
         self._standing, self._traffic, self._contracts = standing, traffic, contracts
-        self._learning, self._budgets = learning, budgets
+        self._learning, self.budgets = learning, budgets
         self._out: dict[BeatKey, _Out] = {}
 
     @property
@@ -185,7 +185,7 @@ class Heartbeat:
         action = decide(self._clock.now(), state, spec)
         request = request or self._contracts.known_request(spec)
         if spec.caps and isinstance(action, Warm) and request is not None:
-            hold = await self._budgets.hold(spec, reserve_of(request, state.learned))
+            hold = await self.budgets.hold(spec, reserve_of(request, state.learned))
             state = replace(state, budget=hold)
             action = decide(self._clock.now(), state, spec)
         return state, action
@@ -226,13 +226,13 @@ class Heartbeat:
             reason=reason,
             request=request,
             reserve_usd=reserve_usd,
-            limits=self._budgets.limits(spec),
+            limits=self.budgets.limits(spec),
         )
         answer = await self._desk.do(lambda ledger: ledger.claim(claim))
         if not answer:
             rest = Rest(reason=Reason.CLAIMED_ELSEWHERE, until=self._clock.now() + spec.interval)
             if answer.stopped_by is not None and reserve_usd is not None:
-                hold = self._budgets.stopped(spec, answer.stopped_by, reserve_usd)
+                hold = self.budgets.stopped(spec, answer.stopped_by, reserve_usd)
                 rest = Rest(reason=hold.reason, until=hold.until, cap=hold.cap)
             await self._skipped(spec, rest)
             return Tick(reason=rest.reason, next_at=rest.until)
@@ -388,8 +388,8 @@ class Heartbeat:
     async def _skipped(self, spec: ModelSpec, rest: Rest) -> None:
         at = self._clock.now()
         await self._desk.do(lambda ledger: ledger.count_tick(spec.name, rest.reason, at))
-        facts = {} if rest.cap is None else {"cap": str(rest.cap)}
-        get().info(Event.BEAT_SKIPPED, model=spec.name, reason=rest.reason, until=rest.until, **facts)
+        cap = None if rest.cap is None else str(rest.cap)
+        get().info(Event.BEAT_SKIPPED, model=spec.name, reason=rest.reason, until=rest.until, cap=cap)
 
     def _failed(self, spec: ModelSpec, error: ProviderError) -> None:
         if isinstance(error, ModelRefused):
