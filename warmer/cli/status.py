@@ -46,12 +46,15 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: datetime) -> dict[str, Any]:
+    from warmer.cli.official import is_left_alone
+    from warmer.core.beat import Reason
     from warmer.core.policy import Rest, decide
-    from warmer.core.state import fold
+    from warmer.core.state import Hold, fold
 
     history = ledger.history(model.name)
     knowledge = learning.knowledge(ledger, model, now)
-    action = decide(now, fold(history, now=now, skew=timedelta(0), knowledge=knowledge), model)
+    hold = Hold(reason=Reason.ALWAYS_ON, until=None) if is_left_alone(model, ledger, now) else None
+    action = decide(now, fold(history, now=now, skew=timedelta(0), hold=hold, knowledge=knowledge), model)
     midnight = now.astimezone(spec.zone).replace(hour=0, minute=0, second=0, microsecond=0)
     today = list(ledger.beats(since=midnight, model=model.name))
     last = ledger.latest_beat(model.name)

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     UNLIKELY = "unlikely"  # adaptive: no call is likely enough to be worth a beat
     NOT_WORTH_WARMING = "not_worth_warming"  # adaptive: at the price of a cold start, beats do not pay for this model
     OBSERVING = "observing"  # observe: nothing is ever sent
+    ALWAYS_ON = "always_on"  # an official model: a beat would warm nothing
     IN_FLIGHT = "in_flight"  # the model's last beat is still out
     CLAIMED_ELSEWHERE = "claimed_elsewhere"  # another process sends this very beat
     MODEL_DISABLED = "model_disabled"  # the provider refuses this model as the file has it

@@ -59,6 +59,7 @@ class ModelPlan:
     cost_usd: Decimal | None  # None: unknown
     cost_known: Known  # what is to come is estimated at best
     windows: tuple[tuple[datetime, datetime], ...]  # the active hours, UTC
+    note: str | None = None  # why no beat is to come
 
 
 def plan_model(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) -> ModelPlan:

@@ -12,7 +12,7 @@ from warmer.core.spec import ModelSpec, Target
 from warmer.log import Event, get
 from warmer.ports import Clock, Provider
 
-_GOOD_FOR = timedelta(minutes=15)
+GOOD_FOR = timedelta(minutes=15)
 
 
 class Contracts:
@@ -45,7 +45,7 @@ class Contracts:
         target = spec.target
         async with self._asking.setdefault(target, asyncio.Lock()):
             known = self._known.get(target)
-            if known is not None and self._clock.monotonic() - known[0] < _GOOD_FOR.total_seconds():
+            if known is not None and self._clock.monotonic() - known[0] < GOOD_FOR.total_seconds():
                 return known[1]
             contract = await self._provider.describe(target)
             if known is None or known[1].version != contract.version:

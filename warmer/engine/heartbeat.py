@@ -19,12 +19,13 @@ from warmer.core.beat import (
 )
 from warmer.core.lost import find_lost
 from warmer.core.observe import observe, unsent
+from warmer.core.official import is_left_alone
 from warmer.core.policy import Action, Rest, Warm, decide
 from warmer.core.spec import ModelSpec
 from warmer.core.state import ModelState, fold
 from warmer.core.verdict import JUST_ENDED, WARM_AT_MOST_S
 from warmer.engine.budgets import Budgets
-from warmer.engine.contracts import Contracts
+from warmer.engine.contracts import GOOD_FOR, Contracts
 from warmer.engine.desk import Desk
 from warmer.engine.idling import kept_s, settle_last
 from warmer.engine.learning import Learning
@@ -113,6 +114,8 @@ class Heartbeat:
                 self._failed(spec, exc)
             # Preparing took time, and showed who has called since.
             state, action = await self._decide(spec, request)
+        if isinstance(action, Warm) and request is not None and is_left_alone(spec, request.billing):
+            action = Rest(reason=Reason.ALWAYS_ON, until=self._clock.now() + GOOD_FOR)
         if isinstance(action, Warm) and request is not None:
             # At once, before anything is waited for: models that were held together come due together.
             self._standing.begin_trial()
@@ -184,7 +187,9 @@ class Heartbeat:
         state = await self._state(spec)
         action = decide(self._clock.now(), state, spec)
         request = request or self._contracts.known_request(spec)
-        if spec.caps and isinstance(action, Warm) and request is not None:
+        if request is None or is_left_alone(spec, request.billing):
+            return state, action  # what a beat may cost is not known yet, or is no matter
+        if spec.caps and isinstance(action, Warm):
             hold = await self.budgets.hold(spec, reserve_of(request, state.learned))
             state = replace(state, budget=hold)
             action = decide(self._clock.now(), state, spec)
@@ -207,6 +212,8 @@ class Heartbeat:
     async def _prepare(self, spec: ModelSpec) -> BeatRequest:
         """All that must be known before a beat is sent: its request, who has called, and that the rate allows it."""
         request = await self._contracts.request(spec)
+        if is_left_alone(spec, request.billing):  # nothing is sent after all: no reason to wait
+            return request
         if spec.traffic:
             await self._traffic.refresh()
         await self._provider.admit()
