@@ -37,10 +37,14 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     now = SystemClock().now()
     learning = Learning(lambda: spec.models)
     rows = [_row(model, spec, ledger, learning, now) for model in spec.models]
+    budgets = _budgets(spec, ledger, now)
     if as_json:
-        report.write_json({"schema": 1, "at": now, "models": rows}, sys.stdout)
+        report.write_json({"schema": 1, "at": now, "models": rows, "budgets": budgets}, sys.stdout)
         return
     report.write_table(HEADERS, [_cells(row, spec, now) for row in rows], sys.stdout, left=4)
+    for budget in budgets:
+        until = report.local(budget["until"], spec.zone)
+        typer.echo(f"{budget['cap']}: {report.money(budget['left_usd'])} left of ${budget['cap_usd']} until {until}")
     if not any(row["last_beat_at"] for row in rows):
         typer.echo("no beat on record yet: start `warmer run`, or `warmer once`")
 
@@ -77,6 +81,26 @@ def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: 
         "idle_timeout": None if knowledge.learned is None else _idle_timeout(knowledge.learned.idle_timeout),
         "forecast": None if knowledge.prospect is None else _forecast(knowledge.prospect, learning.goal(model), now),
     }
+
+
+def _budgets(spec: Spec, ledger: Ledger, now: datetime) -> list[dict[str, Any]]:
+    """What is left under each cap of the file, those of all models last."""
+    from warmer.core.budget import limits
+
+    caps = sorted(dict.fromkeys(cap for model in spec.models for cap in model.caps), key=lambda cap: cap.model is None)
+    return [
+        {
+            "cap": str(one.limit.cap),
+            "model": one.limit.cap.model,
+            "period": one.limit.cap.period,
+            "cap_usd": one.limit.cap.usd,
+            "spent_usd": one.settled_usd,
+            "reserved_usd": one.reserved_usd,
+            "left_usd": one.left_usd,
+            "until": one.limit.end,
+        }
+        for one in ledger.spendings(limits(caps, now, spec.zone), now)
+    ]
 
 
 def _idle_timeout(belief: IdleTimeout) -> dict[str, Any]:
