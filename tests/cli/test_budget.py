@@ -27,3 +27,16 @@ def test_what_is_left_is_told_and_counts_what_was_spent_before(wired: Desk) -> N
     assert float(own["spent_usd"]) == float(total["spent_usd"]) == float(spent)
     assert float(own["left_usd"]) == 0.5 - float(spent)
     assert "monthly of all models: $" in wired.run("status", "-c", file).out
+
+
+def test_check_says_what_no_beat_can_ever_be_sent_of(desk: Desk) -> None:
+    models = (
+        "{model: a/b}\n{model: c/d, hardware: gpu-t4}\n{model: e/f, hardware: gpu-t4, deadline: 1m}\n{deployment: g/h}"
+    )
+    file = str(desk.write(models, top="budget: {daily: 0.1}"))
+    first, second = desk.run("check", "--json", "-c", file).document["budget"]
+    assert "a/b: under a cap no beat is sent at an unknown price: write `hardware` or `price`" in first
+    assert "c/d: a beat may cost 0.135000 USD, more than the cap daily of all models of 0.1 USD" in second
+    shown = desk.run("check", "-c", file)
+    assert shown.code == 0
+    assert f"warning: {first}" in shown.out

@@ -55,6 +55,7 @@ def check(
             "digest": spec.digest,
             "models": [model.name for model in spec.models],
             "hours": weeks,
+            "budget": _never_sent(spec),
             "online": answers if online else None,
         }
         if show:
@@ -89,6 +90,13 @@ def _weeks(spec: Spec, now: datetime) -> list[dict[str, Any]]:
     return weeks
 
 
+def _never_sent(spec: Spec) -> list[str]:
+    """What the budget keeps from ever being sent."""
+    from warmer.core.afford import never_sent
+
+    return [f"{model.where}: {model.name}: {why}" for model in spec.models if (why := never_sent(model)) is not None]
+
+
 def _print(spec: Spec, weeks: list[dict[str, Any]], answers: list[dict[str, Any]], *, show: bool) -> None:
     from warmer import config as configuration
     from warmer import report
@@ -104,6 +112,8 @@ def _print(spec: Spec, weeks: list[dict[str, Any]], answers: list[dict[str, Any]
             typer.echo(f"  {day}")
         for warning in item["warnings"]:
             typer.echo(f"  warning: {warning}")
+    for warning in _never_sent(spec):
+        typer.echo(f"warning: {warning}")
     for answer in answers:
         typer.echo(f"{answer['model']}: {answer['answer']}")
         if answer["billing"] is not None:

@@ -9,7 +9,8 @@ from decimal import Decimal
 from warmer.core.beat import BeatRequest, Reason
 from warmer.core.budget import Spending, in_the_way
 from warmer.core.learned import Learned
-from warmer.core.price import worst_case
+from warmer.core.price import Billing, worst_case
+from warmer.core.spec import ModelSpec, TargetKind
 from warmer.core.state import Hold
 
 
@@ -20,6 +21,20 @@ def reserve_of(request: BeatRequest, learned: Learned | None) -> Decimal | None:
     """
     kept_s = (learned or Learned()).idle_timeout.band_s[1]
     return worst_case(request.price, request.billing, request.deadline, kept_s)
+
+
+def never_sent(spec: ModelSpec) -> str | None:
+    """Why no beat of `spec` can ever be sent under its caps, as far as the file tells, and what to write; or None."""
+    if not spec.caps:
+        return None
+    if spec.price is None:
+        known_later = spec.target.kind is TargetKind.DEPLOYMENT  # the API tells what it runs on
+        return None if known_later else "under a cap no beat is sent at an unknown price: write `hardware` or `price`"
+    most = worst_case(spec.price, spec.billing or Billing.PUBLIC, spec.deadline, 0.0)
+    least = min(spec.caps, key=lambda cap: cap.usd)
+    if most is None or most <= least.usd:
+        return None
+    return f"a beat may cost {most} USD, more than the cap {least} of {least.usd} USD: write a shorter `deadline`"
 
 
 def afford(spendings: Sequence[Spending], reserve_usd: Decimal | None, now: datetime, retry: timedelta) -> Hold | None:
