@@ -159,7 +159,7 @@ def _answer(model: ModelSpec, contract: Contract) -> dict[str, Any]:
         model.input if model.input is not None else smallest_input(contract.input_schema, contract.example_input)
     )
     faults = validate_input(beat_input, contract.input_schema)
-    price = model.price or price_of(contract.hardware)
+    price = model.price or price_of(contract.hardware, model.prices)
     return {
         "model": model.name,
         "answer": _FINE if not faults else f"{model.where}: input: " + "; ".join(faults),

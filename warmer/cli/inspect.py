@@ -65,7 +65,7 @@ async def _facts(wanted: str, spec: Spec | None) -> dict[str, Any]:
         versions = await provider.versions(found.target)
     finally:
         await provider.close()
-    price = found.price or price_of(contract.hardware)
+    price = found.price or price_of(contract.hardware, found.prices)
     return {
         "model": wanted,
         "kind": contract.kind,

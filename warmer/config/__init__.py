@@ -17,11 +17,12 @@ from warmer.config.document import MAX_BYTES, read_document
 from warmer.config.effective import dump, show
 from warmer.config.entries import check_entries
 from warmer.config.faults import Faults
+from warmer.config.prices import read_table
 from warmer.config.secret import read_secret
 from warmer.config.shape import BudgetShape, ModelShape, json_schema, read_shape
 from warmer.core.budget import Cap, Period
 from warmer.core.hours import ActiveHours
-from warmer.core.price import Price, price_of
+from warmer.core.price import Price, PriceTable, price_of
 from warmer.core.spec import AccountSpec, ModelSpec, Spec, Target
 from warmer.errors import ConfigError, Fault, UsageError
 
@@ -65,7 +66,8 @@ def parse(text: bytes, *, path: str) -> Spec:
     """The spec in `text`. Raises ConfigError with every fault; `path` names the file in them."""
     faults = Faults(path)
     document = read_document(text, faults)
-    shape = read_shape(document, faults)
+    table = read_table(document, path, faults)
+    shape = read_shape(document, faults, table)
     check_entries(document, faults)
     faults.add_tokens(text.decode())
     if shape is None or faults:
@@ -75,10 +77,11 @@ def parse(text: bytes, *, path: str) -> Spec:
     return Spec(
         zone=given.get("timezone", ZoneInfo("UTC")),
         models=tuple(
-            _model(entry, defaults, given, where=f"{path}:{document.place(('models', at)).line}")
+            _model(entry, defaults, given, table, where=f"{path}:{document.place(('models', at)).line}")
             for at, entry in enumerate(shape.models)
         ),
         account=AccountSpec(**_given(given.get("replicate"))),
+        prices=given.get("prices"),
         ledger=given.get("ledger"),
         path=path,
         digest=hashlib.sha256(text).hexdigest()[:12],
@@ -88,7 +91,9 @@ def parse(text: bytes, *, path: str) -> Spec:
 _AS_GIVEN = ("policy", "every", "lead", "shadow", "input", "billing", "deadline", "traffic")
 
 
-def _model(entry: ModelShape, defaults: Mapping[str, Any], file: Mapping[str, Any], *, where: str) -> ModelSpec:
+def _model(
+    entry: ModelShape, defaults: Mapping[str, Any], file: Mapping[str, Any], table: PriceTable, *, where: str
+) -> ModelSpec:
     own = _given(entry)
     both = {**defaults, **own}
     target: Target = own.get("model") or own["deployment"]
@@ -100,17 +105,18 @@ def _model(entry: ModelShape, defaults: Mapping[str, Any], file: Mapping[str, An
         hours=ActiveHours(lines=tuple(both.get("hours", ("24/7",))), zone=zone, country=country),
         caps=(*_caps(both.get("budget"), name), *_caps(file.get("budget"), None)),
         # Price and hardware are two ways to say one thing: an entry's own, either of them, goes before the defaults'.
-        price=_price(own) or _price(defaults),
+        price=_price(own, table) or _price(defaults, table),
+        prices=table,
         where=where,
         **_aim(own) or _aim(defaults),
         **{key: both[key] for key in _AS_GIVEN if key in both},
     )
 
 
-def _price(given: Mapping[str, Any]) -> Price | None:
+def _price(given: Mapping[str, Any], table: PriceTable) -> Price | None:
     if "price" in given:
         return Price(source="file", **_given(given["price"]))
-    return price_of(given.get("hardware"))
+    return price_of(given.get("hardware"), table)
 
 
 def _caps(budget: BudgetShape | None, model: str | None) -> tuple[Cap, ...]:

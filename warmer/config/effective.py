@@ -23,6 +23,8 @@ def show(spec: Spec) -> dict[str, Any]:
     shown: dict[str, Any] = {"timezone": spec.zone.key}
     if country := spec.models[0].hours.country:
         shown["country"] = country
+    if spec.prices is not None:
+        shown["prices"] = spec.prices
     if spec.ledger is not None:
         shown["ledger"] = spec.ledger
     if budget := _budget(spec.models[0], own=False):

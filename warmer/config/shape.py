@@ -26,7 +26,7 @@ from pydantic import (
 from warmer.config import values
 from warmer.config.document import Document
 from warmer.config.faults import Faults, WrongValueError, near_miss, quote, suggest
-from warmer.core.price import PER_SECOND, Billing
+from warmer.core.price import PER_SECOND, TABLE, Billing, PriceTable
 from warmer.core.spec import PolicyName, SecretRef, Target
 
 _EXAMPLE_HOURS = "Mo-Fr 08:00-20:00; PH off"
@@ -52,6 +52,10 @@ def _words(words: Any) -> WithJsonSchema:
 def _line(value: Any, info: ValidationInfo) -> str:
     zone, country = (info.context or {}).get("place", (ZoneInfo("UTC"), None))
     return values.read_line(value, zone, country)
+
+
+def _sku(value: Any, info: ValidationInfo) -> str:
+    return values.read_hardware(value, (info.context or {}).get("prices", TABLE))
 
 
 def _lines(value: Any) -> Any:
@@ -113,7 +117,13 @@ PerOutput = Annotated[
     PlainValidator(values.read_per_output),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(values.MAX_PER_OUTPUT)}),
 ]
-Sku = Annotated[str, PlainValidator(values.read_hardware), _words(PER_SECOND)]
+Prices = Annotated[str, PlainValidator(values.read_prices), _text(minLength=1)]
+# A table of the owner's own may have other SKUs: those of the package are for editors to complete.
+Sku = Annotated[
+    str,
+    PlainValidator(_sku),
+    WithJsonSchema({"anyOf": [{"enum": list(PER_SECOND)}, {"type": "string", "pattern": f"^(?:{values.SKU})$"}]}),
+]
 Traffic = Annotated[bool, PlainValidator(values.read_traffic), _words(("auto", "off"))]
 
 
@@ -265,6 +275,10 @@ class FileShape(_Mapping):
 
     timezone: Zone = _key("IANA zone in which every `hours` is read.", "Europe/Berlin", default="UTC")
     country: Country = _key("ISO 3166 code of the country whose public holidays are meant by `PH`.", "DE")
+    prices: Prices = _key(
+        "File of a price table in place of the package's, relative to this one: a `date`, and USD `per_second` by SKU.",
+        "prices.yaml",
+    )
     ledger: Ledger = _key(
         "Database URL of the durable record, a SQLite file; without it `ledger.db` in the state directory.",
         "sqlite:////var/lib/warmer/ledger.db",
@@ -295,13 +309,13 @@ _ELSEWHERE = (
 )
 
 
-def read_shape(document: Document, faults: Faults) -> FileShape | None:
+def read_shape(document: Document, faults: Faults, table: PriceTable = TABLE) -> FileShape | None:
     """The document as the file's shape; None, with the faults noted, where it does not fit."""
     zone = _tried(values.read_zone, document, "timezone", ZoneInfo("UTC"))
     # Where the country is wrong, hours are read with any other: the fault is told once, at the country.
     country = _tried(values.read_country, document, "country", "DE")
     try:
-        return FileShape.model_validate(document.value, context={"place": (zone, country)})
+        return FileShape.model_validate(document.value, context={"place": (zone, country), "prices": table})
     except ValidationError as error:
         errors = error.errors(include_url=False)
     misspelt = {wrong["loc"][:-1] for wrong in errors if wrong["type"] == "extra_forbidden"}

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from warmer.config.faults import BY_REFERENCE, IN_CLEAR, WrongValueError, near_miss, quote, suggest
 from warmer.core.hours import ActiveHours, HoursError
-from warmer.core.price import PER_SECOND, Billing
+from warmer.core.price import Billing, PriceTable
 from warmer.core.spec import MIN_DEADLINE, MIN_EVERY, PolicyName, SecretRef, Target, TargetKind
 from warmer.core.units import MICRO, format_duration, parse_duration
 
@@ -42,6 +42,7 @@ MAX_LINE = 2_000
 
 DURATION = r"(?:\d+(?:\.\d+)?d)?(?:\d+(?:\.\d+)?h)?(?:\d+(?:\.\d+)?m)?(?:\d+(?:\.\d+)?s)?(?:\d+(?:\.\d+)?ms)?"
 SLUG = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}/[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+SKU = r"[a-z0-9][a-z0-9.-]{0,99}"
 VERSION = r"[0-9a-f]{64}"
 SHARE = r"\d{1,2}(?:\.\d{1,6})?\s?%"
 REFERENCE = r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:[A-Za-z0-9._-]+"
@@ -223,11 +224,19 @@ def read_billing(value: Any) -> Billing:
     return Billing(_one_of(value, "a billing class", Billing))
 
 
-def read_hardware(value: Any) -> str:
+def read_prices(value: Any) -> str:
+    """The path of a price table."""
+    path = _text(value, "prices.yaml")
+    if not path or not path.isprintable():
+        raise WrongValueError("this names no file", "write its path, such as prices.yaml")
+    return path
+
+
+def read_hardware(value: Any, table: PriceTable) -> str:
     """A SKU of the price table: of any other the price would be unknown."""
     sku = _text(value, "gpu-t4")
-    if sku not in PER_SECOND:
-        meant = near_miss(sku, PER_SECOND)
+    if sku not in table.per_second:
+        meant = near_miss(sku, table.per_second)
         hint = f"did you mean `{meant}`?" if meant else "write one, such as cpu, gpu-t4 or gpu-l40s, or give a `price`"
         raise WrongValueError(f"{quote(sku)} is not a SKU with a known price", hint)
     return sku

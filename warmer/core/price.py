@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_CEILING, Decimal
@@ -100,10 +101,22 @@ class Price:
         return f"{usd:f}/{unit} {self.source}"
 
 
-def price_of(hardware: str | None) -> Price | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceTable:
+    """What a second costs by hardware SKU, as of one day."""
+
+    read_on: date
+    per_second: Mapping[str, Decimal]  # USD
+
+
+TABLE = PriceTable(read_on=PRICES_READ_ON, per_second=PER_SECOND)
+"""The package's own."""
+
+
+def price_of(hardware: str | None, table: PriceTable = TABLE) -> Price | None:
     """The table's price of a hardware SKU; None where the SKU is not given or not in the table."""
-    per_second = PER_SECOND.get(hardware) if hardware else None
-    return Price(per_second=per_second, source=f"{hardware}@{PRICES_READ_ON}") if per_second is not None else None
+    per_second = table.per_second.get(hardware) if hardware else None
+    return Price(per_second=per_second, source=f"{hardware}@{table.read_on}") if per_second is not None else None
 
 
 def beat_price(price: Price | None, run_s: float, billing: Billing, *, kept_s: float) -> Decimal | None:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from warmer.core.budget import Cap
 from warmer.core.hours import ActiveHours
-from warmer.core.price import Billing, Price
+from warmer.core.price import TABLE, Billing, Price, PriceTable
 
 DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 AUTO_INTERVAL = timedelta(seconds=50)
@@ -100,6 +100,7 @@ class ModelSpec:
     input: Mapping[str, Any] | None = None  # None: the smallest valid input of the model's schema
     billing: Billing | None = None  # None: asked of the API
     price: Price | None = None  # None: unknown
+    prices: PriceTable = TABLE  # gives the price of hardware that only the provider tells
     caps: tuple[Cap, ...] = ()  # its own and those of all models; by the calendar of `hours`' zone
     deadline: timedelta = DEFAULT_DEADLINE
     traffic: bool = True  # whether customers' calls are read from the account's list
@@ -128,6 +129,7 @@ class Spec:
     zone: ZoneInfo
     models: tuple[ModelSpec, ...]
     account: AccountSpec = field(default_factory=AccountSpec)
+    prices: str | None = None  # the file of a price table, relative to this one; None: the package's
     ledger: str | None = None  # a database URL; None: `ledger.db` in the state directory
     path: str = field(default="", compare=False)  # of the file, as the person named it
     digest: str = field(default="", compare=False)  # of its bytes: says which edit is in force

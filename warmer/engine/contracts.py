@@ -71,5 +71,5 @@ def _request(spec: ModelSpec, contract: Contract) -> BeatRequest:
         billing=spec.billing or contract.billing,
         input=beat_input,
         deadline=spec.deadline,
-        price=spec.price or price_of(contract.hardware),
+        price=spec.price or price_of(contract.hardware, spec.prices),
     )
