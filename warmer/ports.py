@@ -20,6 +20,7 @@ from warmer.core.beat import (
     Use,
 )
 from warmer.core.budget import Limit, Spending
+from warmer.core.floor import Floor, Instances
 from warmer.core.history import Evidence, History
 from warmer.core.listing import Import, Page
 from warmer.core.price import Cost
@@ -114,8 +115,28 @@ class Provider(Protocol):
         """How far the provider's clock is ahead of ours, by its last reply; zero where it is within two seconds."""
         ...
 
+    @property
+    def scaler(self) -> Scaler | None:
+        """What moves the floors of the account's deployments; None where the host has none."""
+        ...
+
     async def close(self) -> None:
         """Give the connections back."""
+        ...
+
+
+class Scaler(Protocol):
+    """Deployments that hold instances. Both methods may raise the ProviderError branch of `warmer.errors`."""
+
+    async def instances(self, target: Target) -> Instances:
+        """What the deployment may scale to now."""
+        ...
+
+    async def set_minimum(self, target: Target, instances: int) -> Instances:
+        """Ask once for another floor, and return what the reply says.
+
+        Raises Doubtful or Unavailable where it may have been carried out: look before repeating.
+        """
         ...
 
 
@@ -206,6 +227,21 @@ class Ledger(Protocol):
 
     def call_times(self, model: str, *, after: datetime | None = None) -> tuple[datetime, ...]:
         """When customers called `model`, later than `after`, in order."""
+        ...
+
+    def floor(self, deployment: str) -> Floor | None:
+        """The latest raise of that deployment's floor, `owner/name`, whether it has ended or not."""
+        ...
+
+    def open_floors(self) -> tuple[Floor, ...]:
+        """The raises that have not ended."""
+        ...
+
+    def keep_floor(self, floor: Floor) -> bool:
+        """Write down the beginning of a raise, or how it goes on from the revision before.
+
+        False where another process has done so meanwhile: read it again.
+        """
         ...
 
     def count_tick(self, model: str, reason: Reason, at: datetime) -> None:

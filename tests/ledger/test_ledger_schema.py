@@ -68,7 +68,7 @@ def test_a_migrated_ledger_has_the_tables_that_the_code_sees(tmp_path: Path, ope
     engine.dispose()
 
     migrated = schema_of(tmp_path / "migrated.db")
-    assert set(migrated) == {"beats", "imports", "requests", "spending", "ticks"}
+    assert set(migrated) == {"beats", "floors", "imports", "requests", "spending", "ticks"}
     assert migrated == schema_of(tmp_path / "seen.db")
 
 
@@ -155,6 +155,7 @@ def plan_of(tmp_path: Path, open_at: Callable[..., Any]) -> Iterator[Callable[..
         lambda ledger, facts: ledger.newest_request_at(),
         lambda ledger, facts: ledger.uses(facts.model, facts.start, facts.start),
         lambda ledger, facts: ledger.last_activity_before(facts.model, facts.start),
+        lambda ledger, facts: ledger.floor("acme/upscaler"),
         lambda ledger, facts: ledger.count_tick(facts.model, Reason.IDLE, facts.start),
         lambda ledger, facts: list(ledger.beats(since=facts.start)),
         lambda ledger, facts: list(ledger.beats(model=facts.model)),

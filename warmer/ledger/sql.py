@@ -26,6 +26,7 @@ from warmer.core.beat import (
     Use,
 )
 from warmer.core.budget import Limit, Spending, in_the_way
+from warmer.core.floor import Floor
 from warmer.core.history import Evidence, History
 from warmer.core.listing import Import
 from warmer.core.past import LONGEST_USE
@@ -45,7 +46,7 @@ from warmer.ledger.rows import (
     request_row,
     use_of,
 )
-from warmer.ledger.tables import beat_at, beats, imports, requests, ticks
+from warmer.ledger.tables import beat_at, beats, floors, imports, requests, ticks
 
 _BATCH = 500
 _Call = tuple[Any, ...]  # prediction id and model
@@ -343,6 +344,36 @@ class SqlLedger:
             return tuple(
                 connection.execute(queries.CALL_TIMES, {"model": model, "after": after or _BEGINNING}).scalars()
             )
+
+    # -- floors ------------------------------------------------------------------------------------------------------
+
+    def floor(self, deployment: str) -> Floor | None:
+        """The latest raise of that deployment's floor, whether it has ended or not."""
+        query = sa.select(floors).where(floors.c.deployment == deployment).order_by(floors.c.number.desc()).limit(1)
+        with self._read() as connection:
+            row = connection.execute(query).mappings().first()
+            return Floor(**row) if row else None
+
+    def open_floors(self) -> tuple[Floor, ...]:
+        """The raises that have not ended."""
+        query = sa.select(floors).where(floors.c.ended_at.is_(None)).order_by(floors.c.deployment)
+        with self._read() as connection:
+            return tuple(Floor(**row) for row in connection.execute(query).mappings())
+
+    def keep_floor(self, floor: Floor) -> bool:
+        """Write a raise down, or how it goes on. False where another process has done so meanwhile."""
+        row = {field.name: getattr(floor, field.name) for field in fields(floor)}
+        before = (
+            floors.c.deployment == floor.deployment,
+            floors.c.number == floor.number,
+            floors.c.revision == floor.revision - 1,
+        )
+        with self._write() as connection:
+            if floor.revision == 1:
+                result = connection.execute(self._insert(floors).values(row).on_conflict_do_nothing())
+            else:
+                result = connection.execute(sa.update(floors).where(*before).values(row))
+            return result.rowcount == 1
 
     # -- ticks -------------------------------------------------------------------------------------------------------
 

@@ -118,3 +118,20 @@ imports = sa.Table(
     sa.Column("cursor", sa.Text),
     sa.Column("finished_at", Instant),
 )
+
+floors = sa.Table(
+    "floors",
+    metadata,
+    sa.Column("deployment", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),  # with the one above: what two processes cannot both begin
+    sa.Column("revision", sa.Integer, nullable=False),  # rises by one with each writing: nor can they both go on
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("found", sa.Integer, nullable=False),
+    sa.Column("held", sa.Integer, nullable=False),
+    sa.Column("wanted", sa.Integer, nullable=False),
+    sa.Column("begun_at", Instant, nullable=False),
+    sa.Column("asked_at", Instant, nullable=False),
+    sa.Column("overruled", sa.Integer),
+    sa.Column("closes_at", Instant),
+    sa.Column("ended_at", Instant),  # null while something is to be put back
+)
