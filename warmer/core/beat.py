@@ -55,6 +55,7 @@ class Reason(StrEnum):
     RECENT_ACTIVITY = "recent_activity"  # aware: somebody used the model within the interval
     UNLIKELY = "unlikely"  # adaptive: no call is likely enough to be worth a beat
     NOT_WORTH_WARMING = "not_worth_warming"  # adaptive: at the price of a cold start, beats do not pay for this model
+    FLOOR_HELD = "floor_held"  # floor: the deployment's floor holds its instances, so that no beat is needed
     OBSERVING = "observing"  # observe: nothing is ever sent
     ALWAYS_ON = "always_on"  # an official model: a beat would warm nothing
     IN_FLIGHT = "in_flight"  # the model's last beat is still out

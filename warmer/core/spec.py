@@ -34,6 +34,7 @@ class PolicyName(StrEnum):
     FIXED = "fixed"
     AWARE = "aware"
     ADAPTIVE = "adaptive"
+    FLOOR = "floor"
     OBSERVE = "observe"
 
 
@@ -107,6 +108,10 @@ class ModelSpec:
     where: str = field(default="", compare=False)  # "file:line" of the entry; moving it is no change
 
     def __post_init__(self) -> None:
+        if self.policy is PolicyName.FLOOR and self.target.kind is not TargetKind.DEPLOYMENT:
+            raise ValueError("only a deployment has a floor")
+        if self.shadow is PolicyName.FLOOR:
+            raise ValueError("a floor sends no beats that could be scored")
         if not 1 <= self.instances <= MOST_INSTANCES:
             raise ValueError(f"a floor is raised to 1 to {MOST_INSTANCES} instances")
         if self.cold_target is not None and not 0 < self.cold_target < 1:

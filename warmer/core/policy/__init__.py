@@ -10,6 +10,7 @@ from warmer.core.policy.action import Action, Rest, Warm
 from warmer.core.policy.adaptive import adaptive
 from warmer.core.policy.aware import aware
 from warmer.core.policy.fixed import fixed
+from warmer.core.policy.floor import floor
 from warmer.core.policy.observe import observe
 from warmer.core.spec import ModelSpec, PolicyName
 from warmer.core.state import ModelState
@@ -24,6 +25,7 @@ _POLICIES: dict[PolicyName, Policy] = {
     PolicyName.FIXED: fixed,
     PolicyName.AWARE: aware,
     PolicyName.ADAPTIVE: adaptive,
+    PolicyName.FLOOR: floor,
     PolicyName.OBSERVE: observe,
 }
 
