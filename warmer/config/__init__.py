@@ -23,7 +23,7 @@ from warmer.config.shape import BudgetShape, ModelShape, json_schema, read_shape
 from warmer.core.budget import Cap, Period
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Price, PriceTable, price_of
-from warmer.core.spec import AccountSpec, ModelSpec, Spec, Target
+from warmer.core.spec import AccountSpec, ModelSpec, PolicyName, Spec, Target
 from warmer.errors import ConfigError, Fault, UsageError
 
 __all__ = ["dump", "find", "json_schema", "load", "parse", "read_secret", "show"]
@@ -88,7 +88,7 @@ def parse(text: bytes, *, path: str) -> Spec:
     )
 
 
-_AS_GIVEN = ("policy", "every", "lead", "shadow", "input", "billing", "deadline", "traffic")
+_AS_GIVEN = ("policy", "every", "lead", "instances", "shadow", "input", "billing", "deadline", "traffic")
 
 
 def _model(
@@ -96,6 +96,8 @@ def _model(
 ) -> ModelSpec:
     own = _given(entry)
     both = {**defaults, **own}
+    if both.get("policy") is PolicyName.FLOOR:
+        both.pop("shadow", None)  # of the defaults: there are no beats to compare it with
     target: Target = own.get("model") or own["deployment"]
     name = own.get("name", str(target))
     zone, country = file.get("timezone", ZoneInfo("UTC")), file.get("country")

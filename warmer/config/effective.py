@@ -11,7 +11,7 @@ import yaml
 
 from warmer.config.document import CORE_SCHEMA
 from warmer.core.price import Price
-from warmer.core.spec import ModelSpec, Spec, TargetKind
+from warmer.core.spec import ModelSpec, PolicyName, Spec, TargetKind
 from warmer.core.units import format_duration
 
 
@@ -54,6 +54,8 @@ def _model(model: ModelSpec) -> dict[str, Any]:
         shown["cold_target"] = f"{(Decimal(str(model.cold_target)) * 100).normalize():f}%"
     if model.cold_start_price is not None:
         shown["cold_start_price"] = model.cold_start_price
+    if model.policy is PolicyName.FLOOR:
+        shown["instances"] = model.instances
     if model.shadow is not None:
         shown["shadow"] = str(model.shadow)
     if model.input is not None:

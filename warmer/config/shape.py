@@ -27,7 +27,7 @@ from warmer.config import values
 from warmer.config.document import Document
 from warmer.config.faults import Faults, WrongValueError, near_miss, quote, suggest
 from warmer.core.price import PER_SECOND, TABLE, Billing, PriceTable
-from warmer.core.spec import PolicyName, SecretRef, Target
+from warmer.core.spec import MOST_INSTANCES, PolicyName, SecretRef, Target
 
 _EXAMPLE_HOURS = "Mo-Fr 08:00-20:00; PH off"
 
@@ -93,6 +93,11 @@ Hours = Annotated[
 Policy = Annotated[PolicyName, PlainValidator(values.read_policy), _words(PolicyName)]
 Every = Annotated[timedelta | None, PlainValidator(values.read_every), _text(rf"auto|(?=\d){values.DURATION}")]
 Lead = Annotated[timedelta | None, PlainValidator(values.read_lead), _text(rf"auto|(?=\d){values.DURATION}")]
+Instances = Annotated[
+    int,
+    PlainValidator(values.read_instances),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_INSTANCES}),
+]
 Share = Annotated[float, PlainValidator(values.read_share), _text(values.SHARE)]
 ColdStartPrice = Annotated[
     Decimal,
@@ -208,7 +213,8 @@ class DefaultsShape(_Mapping):
     )
     policy: Policy = _key(
         "Who decides the next beat: `fixed` sends one every interval, `aware` only when nobody used the model for one, "
-        "`adaptive` only when a call is likely enough, `observe` none.",
+        "`adaptive` only when a call is likely enough, `observe` none; `floor` raises a deployment's min_instances for "
+        "the hours instead.",
         "aware",
         default="aware",
     )
@@ -231,6 +237,11 @@ class DefaultsShape(_Mapping):
     )
     cold_start_price: ColdStartPrice = _key(
         "For `adaptive`, in place of `cold_target`: USD that one avoided cold start is worth.", 0.01
+    )
+    instances: Instances = _key(
+        "For `floor`: what a deployment's min_instances is raised to in active hours, and its lead before.",
+        1,
+        default=1,
     )
     shadow: Policy = _key("A policy that is scored on the same calls and sends nothing; `report` compares.", "adaptive")
     input: Input = _key(

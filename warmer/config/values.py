@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from warmer.config.faults import BY_REFERENCE, IN_CLEAR, WrongValueError, near_miss, quote, suggest
 from warmer.core.hours import ActiveHours, HoursError
 from warmer.core.price import Billing, PriceTable
-from warmer.core.spec import MIN_DEADLINE, MIN_EVERY, PolicyName, SecretRef, Target, TargetKind
+from warmer.core.spec import MIN_DEADLINE, MIN_EVERY, MOST_INSTANCES, PolicyName, SecretRef, Target, TargetKind
 from warmer.core.units import MICRO, format_duration, parse_duration
 
 MAX_EVERY = timedelta(days=30)
@@ -250,6 +250,16 @@ def read_every(value: Any) -> timedelta | None:
 def read_lead(value: Any) -> timedelta | None:
     """How long before opening the first beat goes out; None is `auto`."""
     return None if value == "auto" else _duration(value, "2m, or auto", timedelta(0), MAX_LEAD)
+
+
+def read_instances(value: Any) -> int:
+    """What a deployment's floor is raised to."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        shown = quote(str(value)) if isinstance(value, Decimal) else _kind(value)
+        raise WrongValueError(f"{shown} is no whole number of instances", "write it as in 1")
+    if not 1 <= value <= MOST_INSTANCES:
+        raise WrongValueError(f"a floor cannot be raised to {value} instances", f"write 1 to {MOST_INSTANCES}")
+    return value
 
 
 def read_share(value: Any) -> float:
