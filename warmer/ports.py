@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from warmer.core.beat import (
+    Answer,
     BeatKey,
     BeatRequest,
     Claim,
@@ -18,8 +19,11 @@ from warmer.core.beat import (
     Request,
     Use,
 )
+from warmer.core.budget import Limit, Spending
+from warmer.core.floor import Floor, Instances
 from warmer.core.history import Evidence, History
 from warmer.core.listing import Import, Page
+from warmer.core.price import Cost
 from warmer.core.spec import Target
 
 RECENT_AT_MOST = 10_000
@@ -111,16 +115,39 @@ class Provider(Protocol):
         """How far the provider's clock is ahead of ours, by its last reply; zero where it is within two seconds."""
         ...
 
+    @property
+    def scaler(self) -> Scaler | None:
+        """What moves the floors of the account's deployments; None where the host has none."""
+        ...
+
     async def close(self) -> None:
         """Give the connections back."""
+        ...
+
+
+class Scaler(Protocol):
+    """Deployments that hold instances. Both methods may raise the ProviderError branch of `warmer.errors`."""
+
+    async def instances(self, target: Target) -> Instances:
+        """What the deployment may scale to now."""
+        ...
+
+    async def set_minimum(self, target: Target, instances: int) -> Instances:
+        """Ask once for another floor, and return what the reply says.
+
+        Raises Doubtful or Unavailable where it may have been carried out: look before repeating.
+        """
         ...
 
 
 class Ledger(Protocol):
     """The durable record. Methods block, shortly; each is atomic and may raise LedgerError."""
 
-    def claim(self, claim: Claim) -> bool:
-        """Write down the intent to send. False where another process has claimed the same beat."""
+    def claim(self, claim: Claim) -> Answer:
+        """Write down the intent to send and reserve the most it may cost, in one step over all processes.
+
+        Not taken where another process has claimed the same beat, or where it would pass one of the claim's limits.
+        """
         ...
 
     def sent(self, key: BeatKey, prediction: Prediction) -> None:
@@ -129,6 +156,14 @@ class Ledger(Protocol):
 
     def finish(self, key: BeatKey, observation: Observation) -> bool:
         """Record how the beat ended. False where that was on record already."""
+        ...
+
+    def spendings(self, limits: Iterable[Limit], at: datetime) -> tuple[Spending, ...]:
+        """What counts against each of the limits at `at`, our own clock, whichever process spent it."""
+        ...
+
+    def settle_cost(self, prediction_id: str, cost: Cost) -> None:
+        """Put the cost of a finished beat to what it is known to be by now."""
         ...
 
     def open_beats(self) -> tuple[OpenBeat, ...]:
@@ -192,6 +227,21 @@ class Ledger(Protocol):
 
     def call_times(self, model: str, *, after: datetime | None = None) -> tuple[datetime, ...]:
         """When customers called `model`, later than `after`, in order."""
+        ...
+
+    def floor(self, deployment: str) -> Floor | None:
+        """The latest raise of that deployment's floor, `owner/name`, whether it has ended or not."""
+        ...
+
+    def open_floors(self) -> tuple[Floor, ...]:
+        """The raises that have not ended."""
+        ...
+
+    def keep_floor(self, floor: Floor) -> bool:
+        """Write down the beginning of a raise, or how it goes on from the revision before.
+
+        False where another process has done so meanwhile: read it again.
+        """
         ...
 
     def count_tick(self, model: str, reason: Reason, at: datetime) -> None:

@@ -76,20 +76,23 @@ def seconds(value: float | None) -> str:
     return f"{value:.2f} s" if value < 10 else f"{value:.1f} s" if value < 100 else f"{value:.0f} s"
 
 
-def money(value: Decimal | None) -> str:
-    """USD to a hundredth of a cent; unknown says so, and what is less than that is not shown as nothing."""
+def money(value: Decimal | None, *, is_estimated: bool = False) -> str:
+    """USD to a hundredth of a cent; unknown says so, and what is less than that is not shown as nothing.
+
+    An estimate has a `~` before it.
+    """
     if value is None:
         return UNKNOWN
-    return "<$0.0001" if 0 < value < _LEAST_SHOWN else f"${value:.4f}"
+    shown = "<$0.0001" if 0 < value < _LEAST_SHOWN else f"${value:.4f}"
+    return f"~{shown}" if is_estimated else shown
 
 
 def cost(summary: Summary) -> str:
     """A summary's cost; what is not known of it is named beside it, and stands alone where nothing is known."""
-    if summary.cost_known:
-        return money(summary.cost_usd)
-    if summary.cost_unknown == summary.beats:
+    if summary.cost_unknown and summary.cost_unknown == summary.beats:
         return UNKNOWN
-    return f"{money(summary.cost_usd)} + {summary.cost_unknown} {UNKNOWN}"
+    known = money(summary.cost_usd, is_estimated=summary.cost_is_estimated)
+    return f"{known} + {summary.cost_unknown} {UNKNOWN}" if summary.cost_unknown else known
 
 
 def local(moment: datetime | None, zone: ZoneInfo) -> str:
@@ -146,7 +149,8 @@ def summary_facts(row: Summary) -> dict[str, Any]:
         "beats_failed": row.beats_failed,
         "wait_s": _percentiles(row.waits),
         "boot_s": _percentiles(row.boots),
-        "cost_usd": row.cost_usd if row.cost_known else None,
+        "cost_usd": row.cost.usd,
+        "cost_known": row.cost.known,
         "cost_known_usd": row.cost_usd,
         "cost_unknown_beats": row.cost_unknown,
     }

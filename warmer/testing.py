@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from warmer.core.beat import BeatRequest, Contract, Prediction, Status
+from warmer.core.floor import Instances
 from warmer.core.listing import Page
 from warmer.core.price import Billing
 from warmer.core.schema_input import component, kind_of
@@ -22,6 +23,7 @@ from warmer.errors import ModelRefused, ProviderError, Unavailable
 from warmer.ports import RECENT_AT_MOST, Clock
 from warmer.sandbox import predictions as sandbox
 from warmer.sandbox.inputs import InvalidInputError
+from warmer.sandbox.traits import Deployment
 from warmer.sandbox.world import NotThereError, World
 
 T = TypeVar("T")
@@ -130,7 +132,10 @@ class VirtualSchedule:
 
 
 class WorldProvider:
-    """The `Provider` port straight on a sandbox world. `failing` is raised instead of the next creates, in turn."""
+    """The ports `Provider` and `Scaler` straight on a sandbox world.
+
+    `failing` is raised instead of the next creates, in turn.
+    """
 
     def __init__(
         self, world: World, now: Callable[[], datetime], *, caller: str = "warmer", clock: Clock | None = None
@@ -239,8 +244,32 @@ class WorldProvider:
         self._now()
         return self._world.account.username
 
+    @property
+    def scaler(self) -> WorldProvider:
+        """Itself."""
+        return self
+
+    async def instances(self, target: Target) -> Instances:
+        """Of the deployment's current release."""
+        self._now()
+        try:
+            return _instances_of(self._world.deployment(target.slug))
+        except NotThereError as exc:
+            raise ModelRefused(str(exc), "write a deployment of the world") from exc
+
+    async def set_minimum(self, target: Target, instances: int) -> Instances:
+        """Change it in the world."""
+        try:
+            return _instances_of(self._world.release(self._now(), target.slug, min_instances=instances))
+        except (NotThereError, ValueError) as exc:
+            raise ModelRefused(str(exc), "write a deployment of the world, and 0 to max_instances") from exc
+
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def _instances_of(one: Deployment) -> Instances:
+    return Instances(least=one.min_instances, most=one.max_instances, release=one.number, hardware=one.hardware)
 
 
 def prediction_of(one: sandbox.Prediction) -> Prediction:

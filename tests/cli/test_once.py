@@ -8,7 +8,9 @@ from collections import Counter
 
 from harness.processes import Desk, Sandbox, environment
 
-MODELS = "{model: replicate/hello-world, every: 60s}\n{model: black-forest-labs/flux-schnell, every: 60s}"
+MODELS = (
+    "{model: replicate/hello-world, every: 60s}\n{model: black-forest-labs/flux-schnell, billing: official, every: 60s}"
+)
 
 
 def test_one_pass_warms_what_is_due_and_leaves(wired: Desk, sandbox: Sandbox) -> None:
@@ -46,7 +48,7 @@ def test_an_empty_ledger_learns_from_the_account_s_list_who_has_called(wired: De
 
 
 def test_for_a_while_it_keeps_going(wired: Desk, sandbox: Sandbox) -> None:
-    file = str(wired.write("{model: black-forest-labs/flux-schnell, every: 1s}"))
+    file = str(wired.write("{model: black-forest-labs/flux-schnell, billing: official, every: 1s}"))
     done = wired.run("once", "-c", file, "--for", "4s")
     assert done.code == 0
     assert len(sandbox.creates()) >= 2

@@ -10,7 +10,10 @@ import re
 import pytest
 from harness.processes import Desk, Sandbox
 
-MODELS = "{model: replicate/hello-world, every: 1s, hardware: cpu}\n{model: black-forest-labs/flux-schnell, every: 1s}"
+MODELS = (
+    "{model: replicate/hello-world, every: 1s, hardware: cpu}\n"
+    "{model: black-forest-labs/flux-schnell, billing: official, every: 1s}"
+)
 
 
 @pytest.fixture

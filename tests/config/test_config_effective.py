@@ -75,7 +75,10 @@ names = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_
 prices = st.one_of(
     st.fixed_dictionaries({}),
     st.fixed_dictionaries({"hardware": st.sampled_from(sorted(PER_SECOND))}),
-    st.fixed_dictionaries({"price": st.fixed_dictionaries({"per_second": st.decimals(0, 10, places=8)})}),
+    *(
+        st.fixed_dictionaries({"price": st.fixed_dictionaries({key: st.decimals(0, 10, places=8)})})
+        for key in ("per_second", "per_output")
+    ),
 )
 entries = st.builds(
     lambda keys, price: {**keys, **price},

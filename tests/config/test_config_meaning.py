@@ -119,6 +119,10 @@ def test_an_entrys_own_price_or_hardware_goes_before_both_of_the_defaults() -> N
     assert model_of().price is None
 
 
+def test_a_price_may_be_of_an_output() -> None:
+    assert model_of("price: {per_output: 0.003}").price == Price(per_output=Decimal("0.003"), source="file")
+
+
 @pytest.mark.parametrize("written", ["0.1", "0.000000000001", "1", "0", "1e-4", ".5", "10"])
 def test_money_is_what_is_written_to_the_last_digit(written: str) -> None:
     price = model_of(f"price: {{per_second: {written}}}").price

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from warmer import config
 from warmer.core.hours import hidden_rules
-from warmer.core.price import Billing, run_cost
+from warmer.core.price import Billing, worst_case
 from warmer.core.spec import AUTO_INTERVAL, DEFAULT_BASE_URL, DEFAULT_COLD_TARGET, DEFAULT_DEADLINE, AccountSpec
 from warmer.core.units import format_duration
 
@@ -61,6 +61,7 @@ def test_the_schema_tells_the_defaults_that_hold() -> None:
         "policy": "aware",
         "every": "auto",
         "lead": "auto",
+        "instances": 1,
         "cold_target": f"{DEFAULT_COLD_TARGET:.0%}",
         "deadline": format_duration(DEFAULT_DEADLINE),
         "traffic": "auto",
@@ -83,13 +84,14 @@ def test_the_schema_accepts_what_the_reader_accepts(path: Path) -> None:
         {"model": "acme/chat", "every": "0:30"},
         {"model": "acme/chat", "every": 30},
         {"model": "acme/chat", "polcy": "aware"},
-        {"model": "acme/chat", "policy": "floor"},
+        {"model": "acme/chat", "policy": "always"},
+        {"deployment": "acme/chat", "policy": "floor", "instances": 6},
         {"model": "acme/chat", "cold_target": 2},
         {"model": "acme/chat", "cold_target": "100%"},
         {"model": "acme/chat", "cold_start_price": 0},
         {"model": "acme/chat", "lead": "soon"},
         {"model": "acme/chat", "price": {"per_second": -1}},
-        {"model": "acme/chat", "hardware": "gpu-l40"},
+        {"model": "acme/chat", "hardware": "Nvidia T4"},
         {"model": "acme/chat", "traffic": False},
         {"model": "acme/chat", "hours": []},
     ],
@@ -123,6 +125,6 @@ def test_the_beats_of_the_sample_have_a_known_cost() -> None:
     spec = config.load(SAMPLE)
     assert len(spec.models) == 4
     for model in spec.models:
-        cost = run_cost(1.0, model.price, Billing.PUBLIC, status_is_free=False)
+        cost = worst_case(model.price, Billing.PUBLIC, model.deadline, 0.0)
         assert cost is not None
         assert cost > Decimal(0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from warmer.core.beat import Observation, Reason, Request, Status, Verdict
 from warmer.core.insight import Percentiles, Summary, summarise
-from warmer.core.price import Billing
+from warmer.core.price import FREE, UNKNOWN, Billing, Cost
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 BERLIN, ZULU = ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")
@@ -141,13 +141,19 @@ def test_a_cost_is_the_sum_of_what_is_known_and_says_how_much_is_not() -> None:
 
     assert row.cost_usd == Decimal("0.000113")
     assert row.cost_unknown == 1
-    assert not row.cost_known
+    assert row.cost == UNKNOWN
 
 
 def test_what_cost_nothing_is_known() -> None:
     row = one([beat(cost_usd=Decimal(0))], [])
 
-    assert (row.cost_usd, row.cost_unknown, row.cost_known) == (0, 0, True)
+    assert (row.cost_unknown, row.cost) == (0, FREE)
+
+
+def test_one_estimate_makes_the_sum_an_estimate() -> None:
+    row = one([beat(cost_usd=Decimal("0.1")), beat(cost_usd=Decimal("0.2"), cost_is_estimated=True)], [])
+
+    assert row.cost == Cost(usd=Decimal("0.3"), is_estimated=True)
 
 
 @given(st.lists(st.none() | st.integers(0, 10**9), max_size=100))

@@ -11,7 +11,7 @@ from warmer.core.beat import BeatKey, BeatRequest, OpenBeat, Prediction, Reason,
 from warmer.core.hours import ActiveHours
 from warmer.core.observe import concerns, judged, observe, request_of, unsent
 from warmer.core.past import Past
-from warmer.core.price import Billing, Price
+from warmer.core.price import UNKNOWN, Billing, Cost, Price
 from warmer.core.spec import ModelSpec, Target, TargetKind
 
 CLAIMED = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -25,7 +25,12 @@ BEAT = OpenBeat(
     policy="aware",
     reason=Reason.IDLE,
     request=BeatRequest(
-        target=MODEL, version="f00", billing=Billing.PUBLIC, input={"prompt": "hi"}, deadline=timedelta(minutes=10)
+        target=MODEL,
+        version="f00",
+        billing=Billing.PUBLIC,
+        input={"prompt": "hi"},
+        deadline=timedelta(minutes=10),
+        price=T4,
     ),
     prediction_id="p",
 )
@@ -42,12 +47,12 @@ DONE = Prediction(
 
 
 def seen(prediction: Prediction = DONE, beat: OpenBeat = BEAT, **known: Any) -> Any:
-    facts: dict[str, Any] = {"price": T4, "others": (), "last_activity": None, "warm_waits": ()}
+    facts: dict[str, Any] = {"others": (), "last_activity": None, "warm_waits": (), "kept_s": 60.0}
     return observe(beat, prediction, **(facts | known))
 
 
-def billed_as(billing: Billing) -> OpenBeat:
-    return replace(BEAT, request=replace(BEAT.request, billing=billing))
+def billed_as(billing: Billing, price: Price | None = T4) -> OpenBeat:
+    return replace(BEAT, request=replace(BEAT.request, billing=billing, price=price))
 
 
 def test_a_finished_beat_is_recorded_as_the_facts_of_it() -> None:
@@ -68,39 +73,20 @@ def test_a_gap_is_unknown_where_no_earlier_activity_is_and_never_negative() -> N
     assert seen(last_activity=CREATED + timedelta(seconds=5)).gap_s == 0
 
 
-@pytest.mark.parametrize(
-    ("billing", "changes", "price", "cost"),
-    [
-        (Billing.PUBLIC, {}, T4, "0.000112"),
-        (Billing.PUBLIC, {}, None, None),
-        (Billing.PUBLIC, {"predict_s": None}, T4, "0.000180"),  # completed - started
-        (Billing.PUBLIC, {"predict_s": None, "started_at": None}, T4, None),
-        (Billing.PUBLIC, {"status": Status.FAILED}, T4, "0"),
-        (Billing.PUBLIC, {"status": Status.FAILED}, None, "0"),
-        (Billing.PUBLIC, {"status": Status.ABORTED, "started_at": None, "predict_s": None}, T4, "0"),
-        (Billing.PUBLIC, {"status": Status.CANCELED, "started_at": None, "predict_s": None}, T4, "0"),
-        (Billing.PUBLIC, {"status": Status.CANCELED}, T4, "0.000112"),
-        (Billing.PUBLIC, {"status": Status.UNKNOWN}, T4, "0.000112"),
-        (Billing.PUBLIC, {"status": Status.UNKNOWN, "predict_s": None, "completed_at": None}, T4, None),
-        (Billing.FAST_BOOT, {}, T4, "0.000112"),
-        (Billing.PRIVATE, {}, T4, None),
-        (Billing.PRIVATE, {"status": Status.FAILED}, T4, None),
-        (Billing.DEPLOYMENT, {}, T4, None),
-        (Billing.OFFICIAL, {}, T4, None),
-    ],
-)
-def test_a_cost_is_worked_out_by_class_and_status_or_unknown(
-    billing: Billing, changes: dict[str, Any], price: Price | None, cost: str | None
-) -> None:
-    observation = seen(replace(DONE, **changes), billed_as(billing), price=price)
+def test_a_cost_is_kept_with_its_class_and_how_it_is_known() -> None:
+    exact, estimated, unknown = (
+        seen(beat=billed_as(billing, price))
+        for billing, price in ((Billing.PUBLIC, T4), (Billing.PRIVATE, T4), (Billing.PUBLIC, None))
+    )
 
-    assert observation.cost_usd == (None if cost is None else Decimal(cost))
-    assert observation.billing is billing
+    assert (exact.billing, exact.cost) == (Billing.PUBLIC, Cost(usd=Decimal("0.000112")))
+    assert estimated.cost == Cost(usd=Decimal("0.013612"), is_estimated=True)  # and the 60 s of idle time that it buys
+    assert unknown.cost == UNKNOWN
 
 
 def test_the_price_is_kept_only_where_it_was_used() -> None:
-    assert seen(price=None).price is None
-    assert seen(beat=billed_as(Billing.PRIVATE)).price is None
+    assert seen(beat=billed_as(Billing.PUBLIC, None)).price is None
+    assert seen(beat=billed_as(Billing.OFFICIAL)).price is None
 
 
 def test_a_verdict_is_judged_in_company_and_against_what_is_typical() -> None:

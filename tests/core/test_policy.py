@@ -40,7 +40,8 @@ def spec(
     every: timedelta | None = EVERY,
 ) -> ModelSpec:
     hours = ActiveHours(lines=(line,), zone=BERLIN)
-    return ModelSpec(name="llama", target=TARGET, hours=hours, policy=policy, every=every)
+    target = replace(TARGET, kind=TargetKind.DEPLOYMENT) if policy is PolicyName.FLOOR else TARGET
+    return ModelSpec(name="llama", target=target, hours=hours, policy=policy, every=every)
 
 
 ALL = pytest.mark.parametrize("policy", list(PolicyName))

@@ -1,16 +1,24 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from warmer.core.price import PER_SECOND, PRICES_READ_ON, Billing, Price, price_of, run_cost
+from warmer.core.price import (
+    FREE,
+    PER_SECOND,
+    PRICES_READ_ON,
+    UNKNOWN,
+    Billing,
+    Cost,
+    Price,
+    price_of,
+    worst_case,
+)
 
 T4 = Price(per_second=Decimal("0.000225"), source="gpu-t4@2026-11-18")
 RUN_ONLY = [Billing.PUBLIC, Billing.FAST_BOOT]
-BY_TIME_ONLINE_OR_OUTPUT = [Billing.PRIVATE, Billing.DEPLOYMENT, Billing.OFFICIAL]
 
 DOCUMENTED = {
     "cpu": "0.000100",
@@ -73,67 +81,51 @@ def test_a_price_is_a_number_of_dollars(usd: str) -> None:
         Price(per_second=Decimal(usd), source="file")
 
 
-def test_a_price_is_written_without_an_exponent() -> None:
+def test_a_price_is_of_a_second_or_of_an_output() -> None:
+    with pytest.raises(ValueError, match="second or of an output"):
+        Price(source="file")
+    with pytest.raises(ValueError, match="second or of an output"):
+        Price(per_second=Decimal(1), per_output=Decimal(1), source="file")
+
+
+def test_a_price_is_written_with_its_unit_and_without_an_exponent() -> None:
     assert str(Price(per_second=Decimal("1E-7"), source="file")) == "0.0000001/s file"
-
-
-@pytest.mark.parametrize("billing", RUN_ONLY)
-@pytest.mark.parametrize(
-    ("run_s", "per_second", "usd"),
-    [
-        (0.5, "0.000225", "0.000112"),  # 112.5 micro-dollars: half to even, down
-        (1.5, "0.000225", "0.000338"),  # 337.5: half to even, up
-        (0.012683, "0.001400", "0.000018"),
-        (0.128148, "0.000975", "0.000125"),
-        (1.0, "0.000100", "0.000100"),
-        (1800.0, "0.012200", "21.960000"),
-        (0.1, "0.000001", "0.000000"),  # known, and nothing
-        (0.0, "0.001525", "0.000000"),
-        (3.0, "0", "0.000000"),
-        (1e-07, "0.001525", "0.000000"),
-    ],
-)
-def test_a_run_that_was_billed_costs_its_seconds_to_a_micro_dollar(
-    billing: Billing, run_s: float, per_second: str, usd: str
-) -> None:
-    cost = run_cost(run_s, Price(per_second=Decimal(per_second), source="file"), billing, False)
-
-    assert cost == Decimal(usd)
-    assert f"{cost:f}" == usd
-
-
-@given(st.floats(min_value=0, max_value=1800, allow_nan=False), st.sampled_from(sorted(PER_SECOND)))
-def test_the_cost_is_within_half_a_micro_dollar_of_the_product(run_s: float, sku: str) -> None:
-    price = price_of(sku)
-    assert price is not None
-    cost = run_cost(run_s, price, Billing.PUBLIC, False)
-
-    assert cost is not None
-    assert cost.as_tuple().exponent == -6
-    assert abs(cost - Decimal(repr(run_s)) * price.per_second) <= Decimal("0.0000005")
-
-
-@pytest.mark.parametrize("billing", RUN_ONLY)
-@pytest.mark.parametrize("run_s", [None, 0.0, 4.0])
-@pytest.mark.parametrize("price", [None, T4])
-def test_what_was_free_costs_nothing_whatever_else_is_known(
-    billing: Billing, run_s: float | None, price: Price | None
-) -> None:
-    assert run_cost(run_s, price, billing, True) == 0
-
-
-@pytest.mark.parametrize("billing", [*BY_TIME_ONLINE_OR_OUTPUT, None])
-@pytest.mark.parametrize("status_is_free", [False, True])
-def test_a_class_that_does_not_bill_by_the_run_has_no_known_cost(billing: Billing | None, status_is_free: bool) -> None:
-    assert run_cost(1.0, T4, billing, status_is_free) is None
-
-
-@pytest.mark.parametrize("billing", RUN_ONLY)
-def test_a_missing_run_or_price_is_unknown_and_not_nothing(billing: Billing) -> None:
-    assert run_cost(None, T4, billing, False) is None
-    assert run_cost(1.0, None, billing, False) is None
-    assert run_cost(None, None, billing, False) is None
+    assert str(Price(per_output=Decimal("0.003"), source="file")) == "0.003/output file"
 
 
 def test_only_public_and_fast_boot_bill_the_run_alone() -> None:
     assert [billing for billing in Billing if billing.bills_run_only] == RUN_ONLY
+
+
+TEN_MINUTES = timedelta(minutes=10)
+PER_OUTPUT = Price(per_output=Decimal("0.003"), source="file")
+
+
+@pytest.mark.parametrize(
+    ("price", "billing", "kept_s", "usd"),
+    [
+        (T4, Billing.PUBLIC, 300.0, "0.135000"),  # idle time is free
+        (T4, Billing.FAST_BOOT, 300.0, "0.135000"),
+        (T4, Billing.PRIVATE, 300.0, "0.202500"),
+        (T4, Billing.DEPLOYMENT, 60.0, "0.148500"),
+        (T4, Billing.DEPLOYMENT, 0.001, "0.135001"),  # rounded up, never down
+        (PER_OUTPUT, Billing.OFFICIAL, 300.0, "0.003000"),
+        (T4, Billing.OFFICIAL, 300.0, None),
+        (PER_OUTPUT, Billing.PUBLIC, 300.0, None),
+        (PER_OUTPUT, Billing.PRIVATE, 300.0, None),
+        *((None, billing, 300.0, None) for billing in Billing),
+    ],
+)
+def test_the_worst_case_is_the_deadline_and_the_idle_window_where_that_is_billed(
+    price: Price | None, billing: Billing, kept_s: float, usd: str | None
+) -> None:
+    assert worst_case(price, billing, TEN_MINUTES, kept_s) == (None if usd is None else Decimal(usd))
+
+
+def test_costs_add_up_to_what_the_least_known_of_them_allows() -> None:
+    exact, estimated = Cost(usd=Decimal("0.1")), Cost(usd=Decimal("0.2"), is_estimated=True)
+
+    assert (FREE + exact) == exact
+    assert (exact + estimated) == Cost(usd=Decimal("0.3"), is_estimated=True)
+    assert (exact + UNKNOWN).usd is None
+    assert [cost.known for cost in (exact, estimated, UNKNOWN)] == ["exact", "estimated", "unknown"]

@@ -63,7 +63,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             "/sandbox/customer", {"model": "replicate/hello-world", "input": {"text": "x"}, "caller": "customer"}
         )
         # Whoever called, `fixed` sends its beat.
-        made.write("{model: replicate/hello-world, hardware: cpu, policy: fixed, shadow: aware}")
+        made.write(
+            "{model: replicate/hello-world, hardware: cpu, policy: fixed, shadow: aware}", top="budget: {daily: 9}"
+        )
         assert made.run("once", "-c", str(made.file)).code == 0
         yield made
         made.close()

@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from warmer.core.beat import BeatRequest, Contract, Observation, Prediction, Reason
+from warmer.core.floor import Instances
 from warmer.core.hours import ActiveHours
 from warmer.core.listing import Page
 from warmer.core.price import price_of
@@ -85,6 +86,8 @@ class Host(WorldProvider):
         self.latency_s = 0.05
         self.accepting_s = 0.0  # more, before a create is carried out or refused
         self.refusing: dict[str, ProviderError] = {}  # by call, or by call and slug: for as long as it stands there
+        self.changes: list[tuple[datetime, int]] = []  # every floor that was set here, by warmer
+        self.losing_changes = 0  # of the next changes of a floor: carried out, and the reply is lost
         self.losing_replies = 0  # of the next creates: carried out, and the reply is lost
         self.sent: list[tuple[datetime, str]] = []  # every create that was tried
         self.since: list[datetime] = []  # what each listing asked for
@@ -137,6 +140,20 @@ class Host(WorldProvider):
         await self._travel("cancel")
         self.cancelled.append(prediction_id)
         await super().cancel(prediction_id)
+
+    async def instances(self, target: Target) -> Instances:
+        await self._travel("instances", target.slug)
+        return await super().instances(target)
+
+    async def set_minimum(self, target: Target, instances: int) -> Instances:
+        await self._travel("set_minimum", target.slug)
+        changed = await super().set_minimum(target, instances)
+        self.changes.append((self.true.now(), instances))
+        await asyncio.sleep(self.latency_s)
+        if self.losing_changes:
+            self.losing_changes -= 1
+            raise Doubtful("the reply was lost")
+        return changed
 
     async def verify(self) -> str:
         await self._travel("verify")
@@ -272,11 +289,19 @@ class Play:
     """A whole daemon in virtual time."""
 
     def __init__(
-        self, path: Path, spec: Spec, *, world: World | None = None, latency_s: float = 0.05, **daemon: Any
+        self,
+        path: Path,
+        spec: Spec,
+        *,
+        world: World | None = None,
+        start: datetime = START,
+        latency_s: float = 0.05,
+        watch: bool = True,
+        **daemon: Any,
     ) -> None:
-        self.latency_s = latency_s
-        self.true, self.clock = VirtualClock(START), VirtualClock(START)
-        self.world = world or World(begin=START, seed=1)
+        self.latency_s, self._watch = latency_s, watch
+        self.true, self.clock = VirtualClock(start), VirtualClock(start)
+        self.world = world or World(begin=start, seed=1)
         self.load = Loader(spec)
         self.hosts: list[Host] = []
         self.path = path
@@ -296,7 +321,7 @@ class Play:
         return self.hosts[-1]
 
     async def __aenter__(self) -> Play:
-        self.running = asyncio.ensure_future(self.daemon.run(signals=False))
+        self.running = asyncio.ensure_future(self.daemon.run(signals=False, watch=self._watch))
         return self
 
     async def __aexit__(self, *_: object) -> None:

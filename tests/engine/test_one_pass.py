@@ -10,9 +10,10 @@ import pytest
 from engine.stage import BLIP, LLAMA, SDXL, START, Host, file_of, fixed, ledger_at, model, traits
 
 from warmer.core.beat import Reason, Status
+from warmer.core.budget import Cap, Period
 from warmer.core.spec import Spec
 from warmer.engine.heartbeat import Tick
-from warmer.engine.once import ACCOUNT_SAID_NO, DONE, SOME_FAILED, exit_code, once
+from warmer.engine.once import ACCOUNT_SAID_NO, DONE, NO_MONEY_LEFT, SOME_FAILED, exit_code, once
 from warmer.errors import AccountRefused, CreditExhausted, ModelRefused, ProviderError, Throttled, Unavailable
 from warmer.ledger import SqlLedger
 from warmer.sandbox.world import World
@@ -185,3 +186,28 @@ def test_a_later_plain_pass_finishes_what_was_left_before_it_decides(db: Path) -
         assert len(beats) <= 2
 
     run(scene())
+
+
+def test_a_pass_that_a_budget_stopped_says_so_and_one_with_nothing_due_does_not(db: Path) -> None:
+    async def scene() -> None:
+        caps = (Cap(model=None, period=Period.DAILY, usd=Decimal("0.00676")),)
+        cron = Cron(db, file_of(fixed(BLIP, 60, caps=caps, deadline=timedelta(seconds=30))))
+        assert await cron.start() == DONE
+        assert await cron.start() == DONE  # nothing is due
+        await asyncio.sleep(61)
+        assert await cron.start() == NO_MONEY_LEFT
+        assert cron.creates() == 1
+        await asyncio.sleep(86_400)
+        assert await cron.start() == DONE
+
+    run(scene())
+
+
+def test_what_went_wrong_goes_before_a_budget() -> None:
+    stopped = Tick(reason=Reason.OVER_BUDGET, next_at=None)
+    assert exit_code([stopped, Tick(reason=Reason.IDLE, next_at=None)]) == NO_MONEY_LEFT
+    assert exit_code([Tick(reason=Reason.PRICE_UNKNOWN, next_at=None)]) == NO_MONEY_LEFT
+    failed = Tick(reason=Reason.IDLE, next_at=None, error=Unavailable("503"))
+    assert exit_code([stopped, failed]) == SOME_FAILED
+    refused = Tick(reason=Reason.IDLE, next_at=None, error=AccountRefused("401"))
+    assert exit_code([stopped, failed, refused]) == ACCOUNT_SAID_NO

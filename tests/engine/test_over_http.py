@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from warmer.clock import FastClock
 from warmer.core.hours import ActiveHours
+from warmer.core.price import Billing
 from warmer.core.spec import AccountSpec, ModelSpec, Spec, Target, TargetKind
 from warmer.engine.account import Account
 from warmer.engine.daemon import Daemon
@@ -51,7 +53,8 @@ async def played(speed: float, play: Callable[[SandboxServer, FastClock], Awaita
 def test_a_thousand_creates_whose_reply_is_cut_are_each_made_once(tmp_path: Path) -> None:
     async def play(server: SandboxServer, clock: FastClock) -> None:
         ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
-        models = [entry("replicate/hello-world", 1.0), entry("black-forest-labs/flux-schnell", 1.0)]
+        forced = replace(entry("black-forest-labs/flux-schnell", 1.0), billing=Billing.OFFICIAL)
+        models = [entry("replicate/hello-world", 1.0), forced]
         spec = spec_of(server, *models)
         provider = Replicate(spec.account, TOKEN, clock)
         account = Account.over(provider, Desk(ledger), clock, lambda: spec.models)

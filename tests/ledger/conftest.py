@@ -23,12 +23,13 @@ from warmer.core.beat import (
     Verdict,
 )
 from warmer.core.listing import Import
-from warmer.core.price import Billing
+from warmer.core.price import Billing, Price
 from warmer.core.spec import Target, TargetKind
 from warmer.ledger import SqlLedger, open_ledger
 from warmer.ports import Ledger
 
 ROOT = Path(__file__).parents[2]
+T4 = Price(per_second=Decimal("0.000225"), source="gpu-t4@2026-11-18")
 MODEL = "meta/llama"
 START = datetime(2026, 11, 21, 9, 0, 0, 123_457, tzinfo=UTC)
 
@@ -61,7 +62,9 @@ class Facts:
     def key(self, slot: int = 1, *, model: str = MODEL, instance: int = 0) -> BeatKey:
         return BeatKey(model=model, slot=slot, instance=instance)
 
-    def claim(self, slot: int = 1, *, at: float = 0, model: str = MODEL, instance: int = 0) -> Claim:
+    def claim(
+        self, slot: int = 1, *, at: float = 0, model: str = MODEL, instance: int = 0, price: Price | None = T4
+    ) -> Claim:
         return Claim(
             key=self.key(slot, model=model, instance=instance),
             at=self.at(at),
@@ -73,6 +76,7 @@ class Facts:
                 billing=Billing.PUBLIC,
                 input={"prompt": "hi – “ü” \u2028", "max_tokens": 1, "seeds": [1, None, 2.5]},
                 deadline=timedelta(minutes=10),
+                price=price,
             ),
         )
 

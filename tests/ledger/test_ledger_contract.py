@@ -32,8 +32,8 @@ def test_a_beat_is_claimed_once(ledger: Ledger, facts: Any) -> None:
 def test_another_slot_instance_or_model_is_another_beat(ledger: Ledger, facts: Any) -> None:
     claims = [facts.claim(1), facts.claim(2), facts.claim(1, instance=1), facts.claim(1, model="acme/other")]
 
-    assert [ledger.claim(claim) for claim in claims] == [True] * 4
-    assert [ledger.claim(claim) for claim in claims] == [False] * 4
+    assert [bool(ledger.claim(claim)) for claim in claims] == [True] * 4
+    assert [bool(ledger.claim(claim)) for claim in claims] == [False] * 4
 
 
 def test_a_finished_beat_cannot_be_claimed_again(ledger: Ledger, facts: Any) -> None:

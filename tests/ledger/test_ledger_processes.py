@@ -65,7 +65,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 slot = 0
 try:
     while slot < 10_000:
-        slot += ledger.claim(claim(slot + 1))
+        slot += bool(ledger.claim(claim(slot + 1)))
 except LedgerError as exc:
     say(slot, exc)
 """

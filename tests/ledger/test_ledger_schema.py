@@ -6,18 +6,29 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from warmer.core.beat import Reason
+from warmer.core.budget import Cap, Limit, Period, limits
 from warmer.ledger import SqlLedger
 from warmer.ledger.opening import HEAD
 from warmer.ledger.tables import metadata
+
+
+def budget(facts: Any) -> tuple[Limit, ...]:
+    caps = [Cap(model=model, period=Period.MONTHLY, usd=Decimal(9)) for model in (None, facts.model)]
+    return limits(caps, facts.start, ZoneInfo("UTC"))
+
 
 GROWING = re.compile(r"SCAN (beats|requests)\b(?! USING INDEX beats_open\b)")
 
@@ -57,8 +68,32 @@ def test_a_migrated_ledger_has_the_tables_that_the_code_sees(tmp_path: Path, ope
     engine.dispose()
 
     migrated = schema_of(tmp_path / "migrated.db")
-    assert set(migrated) == {"beats", "imports", "requests", "ticks"}
+    assert set(migrated) == {"beats", "floors", "imports", "requests", "spending", "ticks"}
     assert migrated == schema_of(tmp_path / "seen.db")
+
+
+def test_what_was_spent_before_money_was_added_up_counts(
+    tmp_path: Path, open_at: Callable[..., Any], facts: Any
+) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    engine = sa.create_engine(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", "warmer.ledger:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        for slot, cost in enumerate((1200, 34, None), 1):
+            connection.exec_driver_sql(
+                "INSERT INTO beats (model, slot, instance, policy, reason, claimed_at, status, cost_micros) "
+                "VALUES (?, ?, 0, 'aware', 'idle', ?, 'succeeded', ?)",
+                (facts.model, slot, 1_795_251_600_000_000 + slot * 1_000_000_000, cost),
+            )
+    engine.dispose()
+
+    found = open_at(path).spendings(budget(facts), facts.start)
+    assert [(one.settled_usd, one.reserved_usd) for one in found] == [(Decimal("0.001234"), 0)] * 2
 
 
 def test_the_newest_migration_is_the_one_the_code_asks_for() -> None:
@@ -104,6 +139,8 @@ def plan_of(tmp_path: Path, open_at: Callable[..., Any]) -> Iterator[Callable[..
     "use",
     [
         lambda ledger, facts: ledger.claim(facts.claim(1)),
+        lambda ledger, facts: ledger.spendings(budget(facts), facts.start),
+        lambda ledger, facts: ledger.claim(replace(facts.claim(2), reserve_usd=Decimal(1), limits=budget(facts))),
         lambda ledger, facts: ledger.sent(facts.key(1), facts.prediction()),
         lambda ledger, facts: ledger.finish(facts.key(1), facts.observation()),
         lambda ledger, facts: ledger.open_beats(),
@@ -118,6 +155,7 @@ def plan_of(tmp_path: Path, open_at: Callable[..., Any]) -> Iterator[Callable[..
         lambda ledger, facts: ledger.newest_request_at(),
         lambda ledger, facts: ledger.uses(facts.model, facts.start, facts.start),
         lambda ledger, facts: ledger.last_activity_before(facts.model, facts.start),
+        lambda ledger, facts: ledger.floor("acme/upscaler"),
         lambda ledger, facts: ledger.count_tick(facts.model, Reason.IDLE, facts.start),
         lambda ledger, facts: list(ledger.beats(since=facts.start)),
         lambda ledger, facts: list(ledger.beats(model=facts.model)),

@@ -55,6 +55,7 @@ def check(
             "digest": spec.digest,
             "models": [model.name for model in spec.models],
             "hours": weeks,
+            "budget": _never_sent(spec),
             "online": answers if online else None,
         }
         if show:
@@ -89,6 +90,13 @@ def _weeks(spec: Spec, now: datetime) -> list[dict[str, Any]]:
     return weeks
 
 
+def _never_sent(spec: Spec) -> list[str]:
+    """What the budget keeps from ever being sent."""
+    from warmer.core.afford import never_sent
+
+    return [f"{model.where}: {model.name}: {why}" for model in spec.models if (why := never_sent(model)) is not None]
+
+
 def _print(spec: Spec, weeks: list[dict[str, Any]], answers: list[dict[str, Any]], *, show: bool) -> None:
     from warmer import config as configuration
     from warmer import report
@@ -104,11 +112,15 @@ def _print(spec: Spec, weeks: list[dict[str, Any]], answers: list[dict[str, Any]
             typer.echo(f"  {day}")
         for warning in item["warnings"]:
             typer.echo(f"  warning: {warning}")
+    for warning in _never_sent(spec):
+        typer.echo(f"warning: {warning}")
     for answer in answers:
         typer.echo(f"{answer['model']}: {answer['answer']}")
         if answer["billing"] is not None:
             facts = ", ".join(f"{key} {answer[key] or report.UNKNOWN}" for key in ("version", "billing", "price"))
             typer.echo(f"  {facts}\n  input {json.dumps(answer['input'], ensure_ascii=False)}")
+        if answer["note"] is not None:
+            typer.echo(f"  {answer['note']}")
     refused = sum(answer["answer"] != _FINE for answer in answers)
     word = f"the file is fine, the API refuses {refused} of" if refused else "fine,"
     typer.echo(f"{spec.path}: {word} {len(spec.models)} models, digest {spec.digest}")
@@ -139,21 +151,26 @@ async def _ask(spec: Spec) -> tuple[list[dict[str, Any]], int]:
 
 
 def _answer(model: ModelSpec, contract: Contract) -> dict[str, Any]:
+    from warmer.core.official import ALWAYS_ON, is_left_alone
+    from warmer.core.price import price_of
     from warmer.core.schema_input import smallest_input, validate_input
 
     beat_input = (
         model.input if model.input is not None else smallest_input(contract.input_schema, contract.example_input)
     )
     faults = validate_input(beat_input, contract.input_schema)
+    price = model.price or price_of(contract.hardware, model.prices)
     return {
         "model": model.name,
         "answer": _FINE if not faults else f"{model.where}: input: " + "; ".join(faults),
         "version": contract.version,
         "billing": model.billing or contract.billing,
-        "price": str(model.price) if model.price else None,
+        "price": None if price is None else str(price),
         "input": beat_input,
+        "note": ALWAYS_ON if is_left_alone(model, contract.billing) else None,
     }
 
 
 def _refusal(model: ModelSpec, answer: str) -> dict[str, Any]:
-    return {"model": model.name, "answer": answer, "version": None, "billing": None, "price": None, "input": None}
+    facts = dict.fromkeys(("version", "billing", "price", "input", "note"))
+    return {"model": model.name, "answer": answer, **facts}

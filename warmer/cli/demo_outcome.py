@@ -59,7 +59,7 @@ class Outcome:
     def adds_up(self) -> bool:
         """Whether every verdict is right and the bill within 1 %."""
         off = abs(self.cost_usd - self.true_bill_usd)
-        known = all(row.seen.cost_known for row in self.rows)
+        known = all(row.seen.cost.usd is not None for row in self.rows)
         return self.verdicts_wrong == 0 and known and off <= self.true_bill_usd * _BILL_MAY_DIFFER
 
     @classmethod

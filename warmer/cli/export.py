@@ -28,8 +28,8 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-WITHIN = ("version",)
-"""What warmer learns by, and is no column that programs rely on."""
+WITHIN = ("version", "cost_is_estimated")
+"""What warmer goes by, and is no column that programs rely on."""
 
 
 def export(

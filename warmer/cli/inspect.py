@@ -39,6 +39,8 @@ def inspect(
         "versions": f"{len(facts['versions'])} listed" if facts["versions"] else None,
         "schema": ", ".join(_takes(facts["schema"])) or None,
     }
+    if facts["note"] is None:
+        del shown["note"]  # there is nothing to say, and nothing unknown
     report.write_table(("", model), [(key, _text(value)) for key, value in shown.items()], sys.stdout, left=2)
 
 
@@ -46,6 +48,8 @@ async def _facts(wanted: str, spec: Spec | None) -> dict[str, Any]:
     from warmer.cli import wiring
     from warmer.clock import SystemClock
     from warmer.config import parse
+    from warmer.core.official import ALWAYS_ON, is_left_alone
+    from warmer.core.price import price_of
     from warmer.core.schema_input import smallest_input
 
     found = spec.model(wanted) if spec else None
@@ -61,6 +65,7 @@ async def _facts(wanted: str, spec: Spec | None) -> dict[str, Any]:
         versions = await provider.versions(found.target)
     finally:
         await provider.close()
+    price = found.price or price_of(contract.hardware, found.prices)
     return {
         "model": wanted,
         "kind": contract.kind,
@@ -68,11 +73,12 @@ async def _facts(wanted: str, spec: Spec | None) -> dict[str, Any]:
         if found.input is not None
         else smallest_input(contract.input_schema, contract.example_input),
         "billing": found.billing or contract.billing,
-        "price": str(found.price) if found.price else None,
+        "price": None if price is None else str(price),
         "version": contract.version,
         "versions": versions,
         "schema": contract.input_schema,
         "typical_wait_s": _typical_wait_s(found.name, spec),
+        "note": ALWAYS_ON if is_left_alone(found, contract.billing) else None,
     }
 
 

@@ -27,7 +27,7 @@ def once(
     """Warm what is due, then leave: for cron and for a Kubernetes CronJob. Safe when two start at once.
 
     Exits 0 when all went well (also where nothing was due), 3 when some beats failed, 4 when the provider refused the
-    account.
+    account, 5 when a budget alone kept a beat that was due from going out.
     """
     from warmer.cli import wiring
     from warmer.clock import SystemClock

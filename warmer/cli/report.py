@@ -121,7 +121,7 @@ def _measured(one: Shadow, whole: Sequence[Summary]) -> Score:
     from warmer.core.shadow import Score
 
     row = next(row for row in whole if row.model == one.model)
-    return Score(beats=row.beats, cold_share=row.cold_share, cost_usd=row.cost_usd if row.cost_known else None)
+    return Score(beats=row.beats, cold_share=row.cold_share, cost_usd=row.cost.usd)
 
 
 def _flat(facts: dict[str, object]) -> dict[str, object]:

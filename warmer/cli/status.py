@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import isfinite
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from warmer.cli.options import ConfigOption, JsonOption
-from warmer.core.beat import Observation
+from warmer.core.price import FREE, Known
 from warmer.core.spec import ModelSpec, Spec
 from warmer.ports import Ledger
 
@@ -38,25 +37,33 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     now = SystemClock().now()
     learning = Learning(lambda: spec.models)
     rows = [_row(model, spec, ledger, learning, now) for model in spec.models]
+    budgets = _budgets(spec, ledger, now)
     if as_json:
-        report.write_json({"schema": 1, "at": now, "models": rows}, sys.stdout)
+        report.write_json({"schema": 1, "at": now, "models": rows, "budgets": budgets}, sys.stdout)
         return
     report.write_table(HEADERS, [_cells(row, spec, now) for row in rows], sys.stdout, left=4)
+    for budget in budgets:
+        until = report.local(budget["until"], spec.zone)
+        typer.echo(f"{budget['cap']}: {report.money(budget['left_usd'])} left of ${budget['cap_usd']} until {until}")
     if not any(row["last_beat_at"] for row in rows):
         typer.echo("no beat on record yet: start `warmer run`, or `warmer once`")
 
 
 def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: datetime) -> dict[str, Any]:
+    from warmer.cli.official import is_left_alone
+    from warmer.core.beat import Reason
     from warmer.core.policy import Rest, decide
-    from warmer.core.state import fold
+    from warmer.core.state import Hold, fold
 
     history = ledger.history(model.name)
     knowledge = learning.knowledge(ledger, model, now)
-    action = decide(now, fold(history, now=now, skew=timedelta(0), knowledge=knowledge), model)
+    hold = Hold(reason=Reason.ALWAYS_ON, until=None) if is_left_alone(model, ledger, now) else None
+    action = decide(now, fold(history, now=now, skew=timedelta(0), hold=hold, knowledge=knowledge), model)
     midnight = now.astimezone(spec.zone).replace(hour=0, minute=0, second=0, microsecond=0)
     today = list(ledger.beats(since=midnight, model=model.name))
     last = ledger.latest_beat(model.name)
-    spent, unknown = _spent(today)
+    cost = sum((beat.cost for beat in today), FREE)
+    spent = sum((beat.cost_usd for beat in today if beat.cost_usd is not None), Decimal(0))
     return {
         "model": model.name,
         "policy": model.policy,
@@ -66,13 +73,34 @@ def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: 
         "last_error": last.error if last else None,
         "next_beat_at": action.until if isinstance(action, Rest) else now,
         "reason": action.reason,
-        "spent_today_usd": None if unknown else spent,
+        "spent_today_usd": cost.usd,
         "spent_today_known_usd": spent,
-        "cost_unknown_beats": unknown,
+        "cost_known": cost.known,
+        "cost_unknown_beats": sum(beat.cost_usd is None for beat in today),
         "last_activity_at": history.last_activity,
         "idle_timeout": None if knowledge.learned is None else _idle_timeout(knowledge.learned.idle_timeout),
         "forecast": None if knowledge.prospect is None else _forecast(knowledge.prospect, learning.goal(model), now),
     }
+
+
+def _budgets(spec: Spec, ledger: Ledger, now: datetime) -> list[dict[str, Any]]:
+    """What is left under each cap of the file, those of all models last."""
+    from warmer.core.budget import limits
+
+    caps = sorted(dict.fromkeys(cap for model in spec.models for cap in model.caps), key=lambda cap: cap.model is None)
+    return [
+        {
+            "cap": str(one.limit.cap),
+            "model": one.limit.cap.model,
+            "period": one.limit.cap.period,
+            "cap_usd": one.limit.cap.usd,
+            "spent_usd": one.settled_usd,
+            "reserved_usd": one.reserved_usd,
+            "left_usd": one.left_usd,
+            "until": one.limit.end,
+        }
+        for one in ledger.spendings(limits(caps, now, spec.zone), now)
+    ]
 
 
 def _idle_timeout(belief: IdleTimeout) -> dict[str, Any]:
@@ -104,11 +132,6 @@ def _forecast(prospect: Prospect, goal: Goal | None, now: datetime) -> dict[str,
     }
 
 
-def _spent(beats: Sequence[Observation]) -> tuple[Decimal, int]:
-    known = [beat.cost_usd for beat in beats if beat.cost_usd is not None]
-    return sum(known, Decimal(0)), len(beats) - len(known)
-
-
 def _cells(row: dict[str, Any], spec: Spec, now: datetime) -> tuple[str, ...]:
     from warmer import report
 
@@ -122,7 +145,7 @@ def _cells(row: dict[str, Any], spec: Spec, now: datetime) -> tuple[str, ...]:
         "never" if due is None else "due now" if due <= now else report.local(due, spec.zone),
         row["reason"].value,
         _band(row["idle_timeout"]),
-        report.money(row["spent_today_usd"]),
+        report.money(row["spent_today_usd"], is_estimated=row["cost_known"] is Known.ESTIMATED),
     )
 
 

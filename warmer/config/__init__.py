@@ -17,11 +17,13 @@ from warmer.config.document import MAX_BYTES, read_document
 from warmer.config.effective import dump, show
 from warmer.config.entries import check_entries
 from warmer.config.faults import Faults
+from warmer.config.prices import read_table
 from warmer.config.secret import read_secret
-from warmer.config.shape import ModelShape, json_schema, read_shape
+from warmer.config.shape import BudgetShape, ModelShape, json_schema, read_shape
+from warmer.core.budget import Cap, Period
 from warmer.core.hours import ActiveHours
-from warmer.core.price import Price, price_of
-from warmer.core.spec import AccountSpec, ModelSpec, Spec, Target
+from warmer.core.price import Price, PriceTable, price_of
+from warmer.core.spec import AccountSpec, ModelSpec, PolicyName, Spec, Target
 from warmer.errors import ConfigError, Fault, UsageError
 
 __all__ = ["dump", "find", "json_schema", "load", "parse", "read_secret", "show"]
@@ -64,52 +66,64 @@ def parse(text: bytes, *, path: str) -> Spec:
     """The spec in `text`. Raises ConfigError with every fault; `path` names the file in them."""
     faults = Faults(path)
     document = read_document(text, faults)
-    shape = read_shape(document, faults)
+    table = read_table(document, path, faults)
+    shape = read_shape(document, faults, table)
     check_entries(document, faults)
     faults.add_tokens(text.decode())
     if shape is None or faults:
         raise faults.error()
     given = _given(shape)
-    zone, country = given.get("timezone", ZoneInfo("UTC")), given.get("country")
     defaults = _given(given.get("defaults"))
     return Spec(
-        zone=zone,
+        zone=given.get("timezone", ZoneInfo("UTC")),
         models=tuple(
-            _model(entry, defaults, zone, country, where=f"{path}:{document.place(('models', at)).line}")
+            _model(entry, defaults, given, table, where=f"{path}:{document.place(('models', at)).line}")
             for at, entry in enumerate(shape.models)
         ),
         account=AccountSpec(**_given(given.get("replicate"))),
+        prices=given.get("prices"),
         ledger=given.get("ledger"),
         path=path,
         digest=hashlib.sha256(text).hexdigest()[:12],
     )
 
 
-_AS_GIVEN = ("policy", "every", "lead", "shadow", "input", "billing", "deadline", "traffic")
+_AS_GIVEN = ("policy", "every", "lead", "instances", "shadow", "input", "billing", "deadline", "traffic")
 
 
 def _model(
-    entry: ModelShape, defaults: Mapping[str, Any], zone: ZoneInfo, country: str | None, *, where: str
+    entry: ModelShape, defaults: Mapping[str, Any], file: Mapping[str, Any], table: PriceTable, *, where: str
 ) -> ModelSpec:
     own = _given(entry)
     both = {**defaults, **own}
+    if both.get("policy") is PolicyName.FLOOR:
+        both.pop("shadow", None)  # of the defaults: there are no beats to compare it with
     target: Target = own.get("model") or own["deployment"]
+    name = own.get("name", str(target))
+    zone, country = file.get("timezone", ZoneInfo("UTC")), file.get("country")
     return ModelSpec(
-        name=own.get("name", str(target)),
+        name=name,
         target=target,
         hours=ActiveHours(lines=tuple(both.get("hours", ("24/7",))), zone=zone, country=country),
+        caps=(*_caps(both.get("budget"), name), *_caps(file.get("budget"), None)),
         # Price and hardware are two ways to say one thing: an entry's own, either of them, goes before the defaults'.
-        price=_price(own) or _price(defaults),
+        price=_price(own, table) or _price(defaults, table),
+        prices=table,
         where=where,
         **_aim(own) or _aim(defaults),
         **{key: both[key] for key in _AS_GIVEN if key in both},
     )
 
 
-def _price(given: Mapping[str, Any]) -> Price | None:
+def _price(given: Mapping[str, Any], table: PriceTable) -> Price | None:
     if "price" in given:
-        return Price(per_second=given["price"].per_second, source="file")
-    return price_of(given.get("hardware"))
+        return Price(source="file", **_given(given["price"]))
+    return price_of(given.get("hardware"), table)
+
+
+def _caps(budget: BudgetShape | None, model: str | None) -> tuple[Cap, ...]:
+    given = _given(budget)
+    return tuple(Cap(model=model, period=period, usd=given[period]) for period in Period if period in given)
 
 
 def _aim(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import yaml
 
 from warmer.config.document import CORE_SCHEMA
 from warmer.core.price import Price
-from warmer.core.spec import ModelSpec, Spec, TargetKind
+from warmer.core.spec import ModelSpec, PolicyName, Spec, TargetKind
 from warmer.core.units import format_duration
 
 
@@ -23,8 +23,12 @@ def show(spec: Spec) -> dict[str, Any]:
     shown: dict[str, Any] = {"timezone": spec.zone.key}
     if country := spec.models[0].hours.country:
         shown["country"] = country
+    if spec.prices is not None:
+        shown["prices"] = spec.prices
     if spec.ledger is not None:
         shown["ledger"] = spec.ledger
+    if budget := _budget(spec.models[0], own=False):
+        shown["budget"] = budget
     shown["replicate"] = {
         "token": str(spec.account.token),
         "base_url": spec.account.base_url,
@@ -50,6 +54,8 @@ def _model(model: ModelSpec) -> dict[str, Any]:
         shown["cold_target"] = f"{(Decimal(str(model.cold_target)) * 100).normalize():f}%"
     if model.cold_start_price is not None:
         shown["cold_start_price"] = model.cold_start_price
+    if model.policy is PolicyName.FLOOR:
+        shown["instances"] = model.instances
     if model.shadow is not None:
         shown["shadow"] = str(model.shadow)
     if model.input is not None:
@@ -58,12 +64,20 @@ def _model(model: ModelSpec) -> dict[str, Any]:
         shown["billing"] = str(model.billing)
     if model.price is not None:
         shown |= _price(model.price)
+    if budget := _budget(model, own=True):
+        shown["budget"] = budget
     return shown | {"deadline": format_duration(model.deadline), "traffic": "auto" if model.traffic else "off"}
+
+
+def _budget(model: ModelSpec, *, own: bool) -> dict[str, Any]:
+    """The model's own caps, or those of all models."""
+    return {str(cap.period): cap.usd for cap in model.caps if (cap.model is not None) == own}
 
 
 def _price(price: Price) -> dict[str, Any]:
     if price.source == "file":
-        return {"price": {"per_second": price.per_second}}
+        own = {"per_second": price.per_second, "per_output": price.per_output}
+        return {"price": {key: usd for key, usd in own.items() if usd is not None}}
     return {"hardware": price.source.partition("@")[0]}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from decimal import Decimal
+from typing import Any, TypeGuard
 
 from warmer.config.document import Document
 from warmer.config.faults import Faults, Place, quote
-from warmer.config.shape import ModelShape
+from warmer.config.shape import BudgetShape, ModelShape
+from warmer.core.budget import Period
 from warmer.core.price import Billing
 from warmer.core.spec import PolicyName
 
@@ -26,6 +28,7 @@ def check_entries(document: Document, faults: Faults) -> None:
     root = document.value if isinstance(document.value, dict) else {}
     entries, defaults = root.get("models"), root.get("defaults")
     named: dict[str, Place] = {}
+    held: dict[str, Place] = {}
     for at, entry in enumerate(entries if isinstance(entries, list) else ()):
         if isinstance(entry, dict):
             target = _check_target(entry, at, document, faults)
@@ -33,6 +36,11 @@ def check_entries(document: Document, faults: Faults) -> None:
             shared = defaults if isinstance(defaults, dict) else {}
             _check_billing(entry, shared, target, at, document, faults)
             _check_aim(entry, shared, at, document, faults)
+            _check_floor(entry, shared, target, at, document, faults, held)
+            _check_budget(entry.get("budget"), ("models", at, "budget"), root, document, faults)
+    _check_budget(root.get("budget"), ("budget",), root, document, faults)
+    if isinstance(defaults, dict):
+        _check_budget(defaults.get("budget"), ("defaults", "budget"), root, document, faults)
     if isinstance(defaults, dict) and defaults.keys() >= _BOTH_AIMS:
         faults.add(document.key_place(("defaults", "cold_start_price")), *_TWO_AIMS)
 
@@ -115,3 +123,63 @@ def _check_aim(
     if "shadow" in entry and entry["shadow"] == both.get("policy", PolicyName.AWARE):
         place = document.key_place(("models", at, "shadow"))
         faults.add(place, "the shadow is the policy itself", "name another policy to be compared with it")
+
+
+def _check_budget(
+    budget: Any, path: tuple[str | int, ...], root: Mapping[str, Any], document: Document, faults: Faults
+) -> None:
+    """A budget caps something, and no cap of it stands where a smaller one has stopped everything before."""
+    if not isinstance(budget, dict):
+        return
+    if not budget:
+        faults.add(document.place(path), "this budget caps nothing", f"write {BudgetShape.example}")
+        return
+    total = root.get("budget")
+    total = total if isinstance(total, dict) and budget is not total else {}
+    others = [("monthly", budget, "of the same budget")]
+    others += [(period, total, "of all models") for period in Period]
+    for period in Period:
+        for other, caps, whose in others:
+            cap, smaller = budget.get(period), caps.get(other)
+            is_longer = (period, other) == (Period.MONTHLY, Period.DAILY)  # a month has many days
+            if not is_longer and _is_amount(cap) and _is_amount(smaller) and cap > smaller:
+                problem = f"this cap is never reached: the {other} one {whose} is {smaller} USD"
+                faults.add(document.place((*path, period)), problem, "write less here, or leave it out")
+                break
+
+
+def _is_amount(value: Any) -> TypeGuard[int | Decimal]:
+    return isinstance(value, int | Decimal) and not isinstance(value, bool)
+
+
+def _check_floor(
+    entry: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    target: str | None,
+    at: int,
+    document: Document,
+    faults: Faults,
+    held: dict[str, Place],
+) -> None:
+    """Only a deployment has a floor, and one entry moves it; what a floor does not heed stands elsewhere."""
+    is_floor = {**defaults, **entry}.get("policy") == PolicyName.FLOOR
+    if "instances" in entry and not is_floor:
+        place = document.key_place(("models", at, "instances"))
+        faults.add(place, "only `policy: floor` heeds `instances`", "write that policy, or leave this key out")
+    for keys, path in ((entry, ("models", at, "shadow")), (defaults, ("defaults", "shadow"))):
+        if keys.get("shadow") == PolicyName.FLOOR and (keys is entry or at == 0):
+            faults.add(document.place(path), "a floor sends no beats that could be compared", "name another policy")
+    if not is_floor or target is None:
+        return
+    if target != "deployment":
+        place = document.place(("models", at, "policy") if "policy" in entry else ("models", at, target))
+        faults.add(place, "only a deployment has a floor", "write `deployment: owner/name`, or another policy")
+    elif isinstance(slug := entry[target], str):
+        place = document.place(("models", at, target))
+        if first := held.get(slug):
+            problem = f"the floor of {quote(slug)} is moved by the entry on line {first.line} already"
+            faults.add(place, problem, "put the hours of both into one entry")
+        held.setdefault(slug, place)
+    if "shadow" in entry:
+        place = document.key_place(("models", at, "shadow"))
+        faults.add(place, "a floor sends no beats to compare a shadow with", "leave `shadow` out")

@@ -26,8 +26,8 @@ from pydantic import (
 from warmer.config import values
 from warmer.config.document import Document
 from warmer.config.faults import Faults, WrongValueError, near_miss, quote, suggest
-from warmer.core.price import PER_SECOND, Billing
-from warmer.core.spec import PolicyName, SecretRef, Target
+from warmer.core.price import PER_SECOND, TABLE, Billing, PriceTable
+from warmer.core.spec import MOST_INSTANCES, PolicyName, SecretRef, Target
 
 _EXAMPLE_HOURS = "Mo-Fr 08:00-20:00; PH off"
 
@@ -52,6 +52,10 @@ def _words(words: Any) -> WithJsonSchema:
 def _line(value: Any, info: ValidationInfo) -> str:
     zone, country = (info.context or {}).get("place", (ZoneInfo("UTC"), None))
     return values.read_line(value, zone, country)
+
+
+def _sku(value: Any, info: ValidationInfo) -> str:
+    return values.read_hardware(value, (info.context or {}).get("prices", TABLE))
 
 
 def _lines(value: Any) -> Any:
@@ -89,11 +93,21 @@ Hours = Annotated[
 Policy = Annotated[PolicyName, PlainValidator(values.read_policy), _words(PolicyName)]
 Every = Annotated[timedelta | None, PlainValidator(values.read_every), _text(rf"auto|(?=\d){values.DURATION}")]
 Lead = Annotated[timedelta | None, PlainValidator(values.read_lead), _text(rf"auto|(?=\d){values.DURATION}")]
+Instances = Annotated[
+    int,
+    PlainValidator(values.read_instances),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_INSTANCES}),
+]
 Share = Annotated[float, PlainValidator(values.read_share), _text(values.SHARE)]
 ColdStartPrice = Annotated[
     Decimal,
     PlainValidator(values.read_cold_start_price),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": float(values.MAX_COLD_START_PRICE)}),
+]
+Usd = Annotated[
+    Decimal,
+    PlainValidator(values.read_cap),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": float(values.MAX_CAP)}),
 ]
 Deadline = Annotated[timedelta, PlainValidator(values.read_deadline), _text(rf"(?=\d){values.DURATION}")]
 Input = Annotated[dict[str, Any], PlainValidator(values.read_input), WithJsonSchema({"type": "object"})]
@@ -103,7 +117,18 @@ PerSecond = Annotated[
     PlainValidator(values.read_per_second),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(values.MAX_PER_SECOND)}),
 ]
-Sku = Annotated[str, PlainValidator(values.read_hardware), _words(PER_SECOND)]
+PerOutput = Annotated[
+    Decimal,
+    PlainValidator(values.read_per_output),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(values.MAX_PER_OUTPUT)}),
+]
+Prices = Annotated[str, PlainValidator(values.read_prices), _text(minLength=1)]
+# A table of the owner's own may have other SKUs: those of the package are for editors to complete.
+Sku = Annotated[
+    str,
+    PlainValidator(_sku),
+    WithJsonSchema({"anyOf": [{"enum": list(PER_SECOND)}, {"type": "string", "pattern": f"^(?:{values.SKU})$"}]}),
+]
 Traffic = Annotated[bool, PlainValidator(values.read_traffic), _words(("auto", "off"))]
 
 
@@ -122,11 +147,32 @@ class _Mapping(BaseModel):
 
 
 class PriceShape(_Mapping):
-    """What a second of a beat costs; goes before the package's table."""
+    """What a second or an output of a beat costs; goes before the price table."""
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["per_second"]}, {"required": ["per_output"]}]})
     example = "price: {per_second: 0.000225}"
 
-    per_second: PerSecond = Field(description="USD for one second of running.", examples=[0.000225])
+    per_second: PerSecond = _key("USD for one second that is billed.", 0.000225)
+    per_output: PerOutput = _key("USD for one output, of an official model.", 0.003)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_one_thing(cls, value: Any) -> Any:
+        given = [key for key in ("per_second", "per_output") if isinstance(value, dict) and key in value]
+        if len(given) == 2:
+            raise WrongValueError("a price is of a second or of an output, not of both", "keep what is billed")
+        if value == {}:
+            raise WrongValueError("this price says nothing", f"write {cls.example}")
+        return value
+
+
+class BudgetShape(_Mapping):
+    """The most that beats may cost, by the calendar of the file's zone."""
+
+    example = "budget: {daily: 2.00}"
+
+    daily: Usd = _key("USD from one midnight to the next.", 2.00)
+    monthly: Usd = _key("USD from the first of a month to the next.", 40.00)
 
 
 class AccountShape(_Mapping):
@@ -167,7 +213,8 @@ class DefaultsShape(_Mapping):
     )
     policy: Policy = _key(
         "Who decides the next beat: `fixed` sends one every interval, `aware` only when nobody used the model for one, "
-        "`adaptive` only when a call is likely enough, `observe` none.",
+        "`adaptive` only when a call is likely enough, `observe` none; `floor` raises a deployment's min_instances for "
+        "the hours instead.",
         "aware",
         default="aware",
     )
@@ -191,6 +238,11 @@ class DefaultsShape(_Mapping):
     cold_start_price: ColdStartPrice = _key(
         "For `adaptive`, in place of `cold_target`: USD that one avoided cold start is worth.", 0.01
     )
+    instances: Instances = _key(
+        "For `floor`: what a deployment's min_instances is raised to in active hours, and its lead before.",
+        1,
+        default=1,
+    )
     shadow: Policy = _key("A policy that is scored on the same calls and sends nothing; `report` compares.", "adaptive")
     input: Input = _key(
         "Input of the heartbeat; without it the smallest valid one of the model's schema.",
@@ -198,9 +250,12 @@ class DefaultsShape(_Mapping):
     )
     billing: BillingClass = _key("Who is billed for what; without it the API is asked.", "public")
     price: PriceShape = _key(
-        "What a second costs; without it the package's price table by `hardware`.", {"per_second": 0.000225}
+        "What a second or an output costs; without it the price table's, by `hardware`.",
+        {"per_second": 0.000225},
+        {"per_output": 0.003},
     )
     hardware: Sku = _key("SKU the model runs on, which gives its price.", "gpu-t4")
+    budget: BudgetShape = _key("The most that the model's beats may cost, in USD.", {"daily": 0.50})
     deadline: Deadline = _key(
         "When a heartbeat is given up, boot included, 5s to 1d; sent as Cancel-After.", "10m", default="10m"
     )
@@ -231,12 +286,19 @@ class FileShape(_Mapping):
 
     timezone: Zone = _key("IANA zone in which every `hours` is read.", "Europe/Berlin", default="UTC")
     country: Country = _key("ISO 3166 code of the country whose public holidays are meant by `PH`.", "DE")
+    prices: Prices = _key(
+        "File of a price table in place of the package's, relative to this one: a `date`, and USD `per_second` by SKU.",
+        "prices.yaml",
+    )
     ledger: Ledger = _key(
         "Database URL of the durable record, a SQLite file; without it `ledger.db` in the state directory.",
         "sqlite:////var/lib/warmer/ledger.db",
     )
     replicate: AccountShape = _key(
         "How the account at Replicate is reached, and what it allows.", {"token": "env:REPLICATE_API_TOKEN"}
+    )
+    budget: BudgetShape = _key(
+        "The most that the beats of all models may cost together, in USD.", {"daily": 2.00, "monthly": 40.00}
     )
     defaults: DefaultsShape = _key("Any key of a model, for all models.", {"hours": _EXAMPLE_HOURS})
     models: Annotated[list[ModelShape], BeforeValidator(_entries)] = Field(
@@ -249,6 +311,7 @@ _BY_KEY: dict[str, type[_Mapping]] = {
     "defaults": DefaultsShape,
     "models": ModelShape,
     "price": PriceShape,
+    "budget": BudgetShape,
 }
 _ELSEWHERE = (
     ("in an entry of `models`", ModelShape),
@@ -257,13 +320,13 @@ _ELSEWHERE = (
 )
 
 
-def read_shape(document: Document, faults: Faults) -> FileShape | None:
+def read_shape(document: Document, faults: Faults, table: PriceTable = TABLE) -> FileShape | None:
     """The document as the file's shape; None, with the faults noted, where it does not fit."""
     zone = _tried(values.read_zone, document, "timezone", ZoneInfo("UTC"))
     # Where the country is wrong, hours are read with any other: the fault is told once, at the country.
     country = _tried(values.read_country, document, "country", "DE")
     try:
-        return FileShape.model_validate(document.value, context={"place": (zone, country)})
+        return FileShape.model_validate(document.value, context={"place": (zone, country), "prices": table})
     except ValidationError as error:
         errors = error.errors(include_url=False)
     misspelt = {wrong["loc"][:-1] for wrong in errors if wrong["type"] == "extra_forbidden"}

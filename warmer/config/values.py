@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from warmer.config.faults import BY_REFERENCE, IN_CLEAR, WrongValueError, near_miss, quote, suggest
 from warmer.core.hours import ActiveHours, HoursError
-from warmer.core.price import PER_SECOND, Billing
-from warmer.core.spec import MIN_DEADLINE, MIN_EVERY, PolicyName, SecretRef, Target, TargetKind
-from warmer.core.units import format_duration, parse_duration
+from warmer.core.price import Billing, PriceTable
+from warmer.core.spec import MIN_DEADLINE, MIN_EVERY, MOST_INSTANCES, PolicyName, SecretRef, Target, TargetKind
+from warmer.core.units import MICRO, format_duration, parse_duration
 
 MAX_EVERY = timedelta(days=30)
 """Past this a gap keeps nothing warm."""
@@ -26,6 +26,10 @@ MAX_DEADLINE = timedelta(hours=24)
 """No boot and run together last a day; a beat that does is stuck."""
 MAX_PER_SECOND = Decimal(10)
 """USD. Eight of the dearest GPUs cost a thousandth of it: more is a slip of the decimal point."""
+MAX_PER_OUTPUT = Decimal(100)
+"""USD. A minute of the dearest video costs a tenth of it: more is a slip of the decimal point."""
+MAX_CAP = Decimal(1_000_000)
+"""USD a day or a month: more is no cap."""
 MAX_COLD_START_PRICE = Decimal(1000)
 """USD for one avoided cold start: more is a slip of the decimal point."""
 MAX_LEAD = timedelta(hours=1)
@@ -38,6 +42,7 @@ MAX_LINE = 2_000
 
 DURATION = r"(?:\d+(?:\.\d+)?d)?(?:\d+(?:\.\d+)?h)?(?:\d+(?:\.\d+)?m)?(?:\d+(?:\.\d+)?s)?(?:\d+(?:\.\d+)?ms)?"
 SLUG = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}/[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+SKU = r"[a-z0-9][a-z0-9.-]{0,99}"
 VERSION = r"[0-9a-f]{64}"
 SHARE = r"\d{1,2}(?:\.\d{1,6})?\s?%"
 REFERENCE = r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:[A-Za-z0-9._-]+"
@@ -219,11 +224,19 @@ def read_billing(value: Any) -> Billing:
     return Billing(_one_of(value, "a billing class", Billing))
 
 
-def read_hardware(value: Any) -> str:
+def read_prices(value: Any) -> str:
+    """The path of a price table."""
+    path = _text(value, "prices.yaml")
+    if not path or not path.isprintable():
+        raise WrongValueError("this names no file", "write its path, such as prices.yaml")
+    return path
+
+
+def read_hardware(value: Any, table: PriceTable) -> str:
     """A SKU of the price table: of any other the price would be unknown."""
     sku = _text(value, "gpu-t4")
-    if sku not in PER_SECOND:
-        meant = near_miss(sku, PER_SECOND)
+    if sku not in table.per_second:
+        meant = near_miss(sku, table.per_second)
         hint = f"did you mean `{meant}`?" if meant else "write one, such as cpu, gpu-t4 or gpu-l40s, or give a `price`"
         raise WrongValueError(f"{quote(sku)} is not a SKU with a known price", hint)
     return sku
@@ -237,6 +250,16 @@ def read_every(value: Any) -> timedelta | None:
 def read_lead(value: Any) -> timedelta | None:
     """How long before opening the first beat goes out; None is `auto`."""
     return None if value == "auto" else _duration(value, "2m, or auto", timedelta(0), MAX_LEAD)
+
+
+def read_instances(value: Any) -> int:
+    """What a deployment's floor is raised to."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        shown = quote(str(value)) if isinstance(value, Decimal) else _kind(value)
+        raise WrongValueError(f"{shown} is no whole number of instances", "write it as in 1")
+    if not 1 <= value <= MOST_INSTANCES:
+        raise WrongValueError(f"a floor cannot be raised to {value} instances", f"write 1 to {MOST_INSTANCES}")
+    return value
 
 
 def read_share(value: Any) -> float:
@@ -263,6 +286,16 @@ def read_cold_start_price(value: Any) -> Decimal:
     return usd
 
 
+def read_cap(value: Any) -> Decimal:
+    """USD that a day or a month may cost."""
+    usd = _usd(value, "2.00", MAX_CAP)
+    if usd == 0:
+        raise WrongValueError("at 0 USD nothing is sent", "write `policy: observe`, or a cap above 0")
+    if usd != usd.quantize(MICRO):
+        raise WrongValueError("this cap has over 6 decimals", "round it: money is kept in millionths of a USD")
+    return usd
+
+
 def read_deadline(value: Any) -> timedelta:
     """How long a beat may take."""
     return _duration(value, "10m", MIN_DEADLINE, MAX_DEADLINE)
@@ -278,6 +311,11 @@ def read_traffic(value: Any) -> bool:
 def read_per_second(value: Any) -> Decimal:
     """USD a second."""
     return _usd(value, "0.000225", MAX_PER_SECOND, " a second")
+
+
+def read_per_output(value: Any) -> Decimal:
+    """USD an output."""
+    return _usd(value, "0.003", MAX_PER_OUTPUT, " an output")
 
 
 def _usd(value: Any, example: str, most: Decimal, each: str = "") -> Decimal:

@@ -9,7 +9,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from warmer.core.price import Billing
+from warmer.core.budget import Limit, Spending
+from warmer.core.price import Billing, Cost, Price
 from warmer.core.spec import Target
 
 
@@ -54,10 +55,14 @@ class Reason(StrEnum):
     RECENT_ACTIVITY = "recent_activity"  # aware: somebody used the model within the interval
     UNLIKELY = "unlikely"  # adaptive: no call is likely enough to be worth a beat
     NOT_WORTH_WARMING = "not_worth_warming"  # adaptive: at the price of a cold start, beats do not pay for this model
+    FLOOR_HELD = "floor_held"  # floor: the deployment's floor holds its instances, so that no beat is needed
     OBSERVING = "observing"  # observe: nothing is ever sent
+    ALWAYS_ON = "always_on"  # an official model: a beat would warm nothing
     IN_FLIGHT = "in_flight"  # the model's last beat is still out
     CLAIMED_ELSEWHERE = "claimed_elsewhere"  # another process sends this very beat
     MODEL_DISABLED = "model_disabled"  # the provider refuses this model as the file has it
+    OVER_BUDGET = "over_budget"  # what is left under a cap is less than the beat may cost
+    PRICE_UNKNOWN = "price_unknown"  # a cap binds the model, and nobody knows what a beat may cost
     BACKING_OFF = "backing_off"  # the model's last beats failed
     ACCOUNT_REFUSED = "account_refused"  # 401
     CREDIT_EXHAUSTED = "credit_exhausted"  # 402
@@ -117,7 +122,7 @@ class Prediction:
 
     @property
     def is_free(self) -> bool:
-        """Whether a class that bills the run alone charges nothing: failed, or ended before it started."""
+        """Whether a class that bills runs or outputs charges nothing: failed, or ended before it started."""
         if self.status in (Status.FAILED, Status.ABORTED):
             return True
         return self.status is Status.CANCELED and self.started_at is None and not self.predict_s
@@ -181,6 +186,7 @@ class BeatRequest:
     billing: Billing
     input: Mapping[str, Any]
     deadline: timedelta  # enforced by the host (Cancel-After) and by us
+    price: Price | None = None  # None: unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,13 +200,33 @@ class BeatKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The intent to send a beat, written down before it is sent."""
+    """The intent to send a beat, written down before it is sent, with the money that it may take.
+
+    Raises ValueError where a limit binds a beat of which nobody knows what it may cost.
+    """
 
     key: BeatKey
     at: datetime  # by our own clock
     policy: str
     reason: Reason
     request: BeatRequest
+    reserve_usd: Decimal | None = None  # the most that the beat may cost; None: unknown
+    limits: tuple[Limit, ...] = ()  # that bind it at `at`
+
+    def __post_init__(self) -> None:
+        if self.limits and self.reserve_usd is None:
+            raise ValueError("a beat of which nobody knows what it may cost is not sent under a cap")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of a claim. True where the beat is ours to send."""
+
+    taken: bool
+    stopped_by: Spending | None = None  # the cap that it would have passed; None: another process has claimed it
+
+    def __bool__(self) -> bool:
+        return self.taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +262,12 @@ class Observation:
     price: str | None  # the price used and where it is from
     billing: Billing | None
     version: str | None = None  # that ran, where the provider tells it
+    cost_is_estimated: bool = False
+
+    @property
+    def cost(self) -> Cost:
+        """`cost_usd`, and how it is known."""
+        return Cost(usd=self.cost_usd, is_estimated=self.cost_is_estimated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from warmer.core.beat import Observation, Reason, Request, Status, Verdict
+from warmer.core.price import Cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ class Summary:
     waits: Percentiles = field(default_factory=lambda: Percentiles.of(()))  # customers' waits
     cost_usd: Decimal = Decimal(0)  # of the beats whose cost is known
     cost_unknown: int = 0  # beats whose cost is not
+    cost_is_estimated: bool = False  # for one beat at least
     reasons: Mapping[Reason, int] = field(default_factory=dict)  # of ticks; whole stretch only
 
     @property
@@ -62,9 +64,9 @@ class Summary:
         return self.calls_cold / told if told else None
 
     @property
-    def cost_known(self) -> bool:
-        """Whether `cost_usd` is the whole cost."""
-        return self.cost_unknown == 0
+    def cost(self) -> Cost:
+        """Of all the beats, and how it is known."""
+        return Cost(usd=None if self.cost_unknown else self.cost_usd, is_estimated=self.cost_is_estimated)
 
 
 def summarise(
@@ -111,6 +113,7 @@ def _summary(
         waits=Percentiles.of(call.wait_s for call in calls if call.wait_s is not None),
         cost_usd=sum((beat.cost_usd for beat in beats if beat.cost_usd is not None), Decimal(0)),
         cost_unknown=sum(beat.cost_usd is None for beat in beats),
+        cost_is_estimated=any(beat.cost_is_estimated for beat in beats),
         reasons={reason: count for (name, reason), count in sorted(ticks.items()) if name == model},
     )
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from warmer.core.beat import Observation, OpenBeat, Prediction, Request, Status, Use, Verdict
+from warmer.core.cost import cost_of
 from warmer.core.past import Past
-from warmer.core.price import Price, run_cost
 from warmer.core.spec import ModelSpec, TargetKind
 from warmer.core.verdict import baseline_s, judge
 
@@ -18,14 +18,18 @@ def observe(
     beat: OpenBeat,
     prediction: Prediction,
     *,
-    price: Price | None,
     others: Sequence[Use],
     last_activity: datetime | None,
     warm_waits: Sequence[float],
+    kept_s: float,
 ) -> Observation:
-    """The finished beat as facts. `last_activity` is the end of the use before it, by the provider's clock."""
-    billing = beat.request.billing
-    cost = run_cost(prediction.run_s, price, billing, prediction.is_free)
+    """The finished beat as facts. `last_activity` is the end of the use before it, by the provider's clock.
+
+    `kept_s`: how long the host is thought to keep an idle instance.
+    """
+    billing, price = beat.request.billing, beat.request.price
+    verdict = judge(Use.of(prediction), others, baseline_s(warm_waits))
+    cost = cost_of(prediction, verdict, price=price, billing=billing, kept_s=kept_s)
     return Observation(
         model=beat.key.model,
         prediction_id=prediction.id,
@@ -37,13 +41,14 @@ def observe(
         gap_s=_gap_s(prediction.created_at, last_activity),
         wait_s=prediction.wait_s,
         run_s=prediction.run_s,
-        verdict=judge(Use.of(prediction), others, baseline_s(warm_waits)),
+        verdict=verdict,
         status=prediction.status,
         error=prediction.error,
-        cost_usd=cost,
-        price=str(price) if price is not None and cost is not None else None,
+        cost_usd=cost.usd,
+        price=str(price) if price is not None and cost.usd is not None else None,
         billing=billing,
         version=prediction.version or beat.request.version,
+        cost_is_estimated=cost.is_estimated,
     )
 
 

@@ -10,6 +10,7 @@ from statistics import median
 
 from warmer.core.beat import Observation, Request, Status
 from warmer.core.policy import Rest, decide, lead_of
+from warmer.core.price import FREE, Cost, Known
 from warmer.core.spec import ModelSpec, PolicyName
 from warmer.core.state import ModelState
 
@@ -56,14 +57,23 @@ class ModelPlan:
     model: str
     beats: int
     cost_usd: Decimal | None  # None: unknown
+    cost_known: Known  # what is to come is estimated at best
     windows: tuple[tuple[datetime, datetime], ...]  # the active hours, UTC
+    note: str | None = None  # why no beat is to come
 
 
 def plan_model(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) -> ModelPlan:
     """The beats of `spec` from `start` and before `end`, if customers call as in the week before."""
     beats = sum(1 for _ in _beats(spec, outlook, start, end))
-    cost = None if outlook.cost_usd is None and beats else (outlook.cost_usd or Decimal(0)) * beats
-    return ModelPlan(model=spec.name, beats=beats, cost_usd=cost, windows=spec.hours.windows(start, end))
+    each = Cost(usd=outlook.cost_usd, is_estimated=True)
+    cost = FREE if not beats else each if each.usd is None else replace(each, usd=each.usd * beats)
+    return ModelPlan(
+        model=spec.name,
+        beats=beats,
+        cost_usd=cost.usd,
+        cost_known=cost.known,
+        windows=spec.hours.windows(start, end),
+    )
 
 
 def _beats(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) -> Iterator[datetime]:

@@ -1,13 +1,14 @@
-"""What a second of a beat costs, and who pays for what."""
+"""What a second, or an output, of a beat costs, and who pays for what."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
+from datetime import date, timedelta
+from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 
-from warmer.core.units import from_micros, to_micros
+from warmer.core.units import MICRO
 
 
 class Billing(StrEnum):
@@ -23,6 +24,35 @@ class Billing(StrEnum):
     def bills_run_only(self) -> bool:
         """Whether a beat costs its run and nothing else."""
         return self in (Billing.PUBLIC, Billing.FAST_BOOT)
+
+
+class Known(StrEnum):
+    """How a sum of money is known."""
+
+    EXACT = "exact"  # measured seconds times a price: what the provider bills, if the price is right
+    ESTIMATED = "estimated"  # with seconds or outputs that nobody tells us
+    UNKNOWN = "unknown"  # it is no number, and never 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """An amount of money and how it is known. Costs add up: what is unknown makes the sum unknown."""
+
+    usd: Decimal | None
+    is_estimated: bool = False
+
+    @property
+    def known(self) -> Known:
+        """In one word."""
+        return Known.UNKNOWN if self.usd is None else Known.ESTIMATED if self.is_estimated else Known.EXACT
+
+    def __add__(self, other: Cost) -> Cost:
+        usd = None if self.usd is None or other.usd is None else self.usd + other.usd
+        return Cost(usd=usd, is_estimated=self.is_estimated or other.is_estimated)
+
+
+FREE = Cost(usd=Decimal(0))
+UNKNOWN = Cost(usd=None)
 
 
 PRICES_READ_ON = date(2026, 11, 18)
@@ -53,46 +83,66 @@ PER_SECOND: dict[str, Decimal] = {sku: Decimal(usd) for sku, usd in _BASE.items(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """What one second costs, and how that is known."""
+    """What one second costs, or one output, and how that is known. Raises ValueError where it is both or neither."""
 
-    per_second: Decimal  # USD
-    source: str  # "file", or "SKU@DATE" of the table
+    per_second: Decimal | None = None  # USD
+    per_output: Decimal | None = None  # USD
+    source: str  # "file", or "SKU@DATE" of a table
 
     def __post_init__(self) -> None:
-        if not self.per_second.is_finite() or self.per_second < 0:
+        given = [usd for usd in (self.per_second, self.per_output) if usd is not None]
+        if len(given) != 1:
+            raise ValueError("a price is of a second or of an output")
+        if not given[0].is_finite() or given[0] < 0:
             raise ValueError("a price is a number of USD, 0 or more")
 
     def __str__(self) -> str:
-        return f"{self.per_second:f}/s {self.source}"
+        usd, unit = (self.per_second, "s") if self.per_output is None else (self.per_output, "output")
+        return f"{usd:f}/{unit} {self.source}"
 
 
-def price_of(hardware: str | None) -> Price | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceTable:
+    """What a second costs by hardware SKU, as of one day."""
+
+    read_on: date
+    per_second: Mapping[str, Decimal]  # USD
+
+
+TABLE = PriceTable(read_on=PRICES_READ_ON, per_second=PER_SECOND)
+"""The package's own."""
+
+
+def price_of(hardware: str | None, table: PriceTable = TABLE) -> Price | None:
     """The table's price of a hardware SKU; None where the SKU is not given or not in the table."""
-    per_second = PER_SECOND.get(hardware) if hardware else None
-    return Price(per_second=per_second, source=f"{hardware}@{PRICES_READ_ON}") if per_second is not None else None
-
-
-def run_cost(run_s: float | None, price: Price | None, billing: Billing | None, status_is_free: bool) -> Decimal | None:
-    """USD for one beat, in whole micro-dollars; None where it cannot be known.
-
-    Only classes that bill the run alone can be priced by the run: elsewhere the idle window that a beat buys is the
-    larger part. A failed or never started prediction is free for those classes.
-    """
-    if billing is None or not billing.bills_run_only:
-        return None
-    if status_is_free:
-        return Decimal(0)
-    if run_s is None or price is None:
-        return None
-    return from_micros(to_micros(Decimal(str(run_s)) * price.per_second))
+    per_second = table.per_second.get(hardware) if hardware else None
+    return Price(per_second=per_second, source=f"{hardware}@{table.read_on}") if per_second is not None else None
 
 
 def beat_price(price: Price | None, run_s: float, billing: Billing, *, kept_s: float) -> Decimal | None:
     """What a heartbeat is reckoned at, in USD: where every second online is billed, it buys `kept_s` of them.
 
-    For weighing one against a cold start; what one did cost is `run_cost`. None where no second has a price.
+    For weighing one against a cold start; what one did cost is `core.cost`. None where no second has a price.
     """
-    if price is None or billing is Billing.OFFICIAL:
+    if price is None or price.per_second is None or billing is Billing.OFFICIAL:
         return None
     seconds = run_s if billing.bills_run_only else run_s + kept_s
     return Decimal(str(seconds)) * price.per_second
+
+
+def worst_case(price: Price | None, billing: Billing, deadline: timedelta, kept_s: float) -> Decimal | None:
+    """The most that one beat may cost, in USD, rounded up to the micro-dollar; None where no price says it.
+
+    It runs until `deadline`, and where every second online is billed its instance then idles for `kept_s`. An official
+    model gives one output. No beat that keeps its deadline costs more, however it ends.
+    """
+    if price is None:
+        return None
+    if billing is Billing.OFFICIAL:
+        usd = price.per_output
+    elif price.per_second is None:
+        usd = None
+    else:
+        seconds = Decimal(str(deadline.total_seconds()))
+        usd = (seconds if billing.bills_run_only else seconds + Decimal(str(kept_s))) * price.per_second
+    return None if usd is None else usd.quantize(MICRO, rounding=ROUND_CEILING)

@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from warmer.core.budget import Cap
 from warmer.core.hours import ActiveHours
-from warmer.core.price import Billing, Price
+from warmer.core.price import TABLE, Billing, Price, PriceTable
 
 DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 AUTO_INTERVAL = timedelta(seconds=50)
@@ -21,6 +22,8 @@ MIN_DEADLINE = timedelta(seconds=5)
 """The provider's shortest Cancel-After."""
 DEFAULT_DEADLINE = timedelta(minutes=10)
 """Longer than the usual boot: cutting a boot short may waste it."""
+MOST_INSTANCES = 5
+"""The provider's highest floor of a deployment. Source: `min_instances`, Replicate HTTP API."""
 DEFAULT_COLD_TARGET = 0.02
 """What `adaptive` holds where the file names neither a target nor a price: one call in fifty may be cold."""
 
@@ -31,6 +34,7 @@ class PolicyName(StrEnum):
     FIXED = "fixed"
     AWARE = "aware"
     ADAPTIVE = "adaptive"
+    FLOOR = "floor"
     OBSERVE = "observe"
 
 
@@ -92,15 +96,24 @@ class ModelSpec:
     lead: timedelta | None = None  # how long before opening the first beat goes out; None is `auto`
     cold_target: float | None = None  # share of calls that may be cold; for `adaptive`
     cold_start_price: Decimal | None = None  # USD that one avoided cold start is worth; for `adaptive`
+    instances: int = 1  # that a deployment's floor is raised to; for `floor`
     shadow: PolicyName | None = None  # a candidate that is scored and sends nothing
     input: Mapping[str, Any] | None = None  # None: the smallest valid input of the model's schema
     billing: Billing | None = None  # None: asked of the API
     price: Price | None = None  # None: unknown
+    prices: PriceTable = TABLE  # gives the price of hardware that only the provider tells
+    caps: tuple[Cap, ...] = ()  # its own and those of all models; by the calendar of `hours`' zone
     deadline: timedelta = DEFAULT_DEADLINE
     traffic: bool = True  # whether customers' calls are read from the account's list
     where: str = field(default="", compare=False)  # "file:line" of the entry; moving it is no change
 
     def __post_init__(self) -> None:
+        if self.policy is PolicyName.FLOOR and self.target.kind is not TargetKind.DEPLOYMENT:
+            raise ValueError("only a deployment has a floor")
+        if self.shadow is PolicyName.FLOOR:
+            raise ValueError("a floor sends no beats that could be scored")
+        if not 1 <= self.instances <= MOST_INSTANCES:
+            raise ValueError(f"a floor is raised to 1 to {MOST_INSTANCES} instances")
         if self.cold_target is not None and not 0 < self.cold_target < 1:
             raise ValueError("a cold target is a share between 0 and 1")
         if self.cold_start_price is not None and not self.cold_start_price > 0:
@@ -121,6 +134,7 @@ class Spec:
     zone: ZoneInfo
     models: tuple[ModelSpec, ...]
     account: AccountSpec = field(default_factory=AccountSpec)
+    prices: str | None = None  # the file of a price table, relative to this one; None: the package's
     ledger: str | None = None  # a database URL; None: `ledger.db` in the state directory
     path: str = field(default="", compare=False)  # of the file, as the person named it
     digest: str = field(default="", compare=False)  # of its bytes: says which edit is in force

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from warmer.core.beat import Reason
+from warmer.core.budget import Cap
 from warmer.core.history import History
 from warmer.core.learned import Learned
 from warmer.core.prospect import Prospect
@@ -17,6 +18,7 @@ class Hold:
 
     reason: Reason
     until: datetime | None  # None: until something outside changes, such as the file
+    cap: Cap | None = None  # that is in the way, where it is a matter of money
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class ModelState:
     last_activity: datetime | None = None
     in_use: bool = False  # whether `last_activity` is a call that was still going on when it was last seen
     hold: Hold | None = None
+    budget: Hold | None = None  # why the money allows no beat now, though nothing else may speak against one
     learned: Learned | None = None  # None: nothing can be, for customers' calls are not seen
     calls_per_s: float = 0.0  # how often customers have called lately
     prospect: Prospect | None = None  # where the policy asks for it

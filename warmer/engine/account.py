@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from warmer.core.spec import ModelSpec
+from warmer.engine.budgets import Budgets
 from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
 from warmer.engine.heartbeat import Heartbeat
@@ -46,5 +47,6 @@ class Account:
             traffic=traffic,
             contracts=contracts,
             learning=Learning(models, tells=True),
+            budgets=Budgets(desk, clock),
         )
         return cls(provider=provider, standing=standing, traffic=traffic, heartbeat=heartbeat)

@@ -6,12 +6,13 @@ import asyncio
 from datetime import timedelta
 
 from warmer.core.beat import BeatRequest, Contract
+from warmer.core.price import price_of
 from warmer.core.schema_input import smallest_input
 from warmer.core.spec import ModelSpec, Target
 from warmer.log import Event, get
 from warmer.ports import Clock, Provider
 
-_GOOD_FOR = timedelta(minutes=15)
+GOOD_FOR = timedelta(minutes=15)
 
 
 class Contracts:
@@ -24,17 +25,12 @@ class Contracts:
 
     async def request(self, spec: ModelSpec) -> BeatRequest:
         """The minimal prediction to send for `spec` now. Raises as `Provider.describe` does."""
-        contract = await self._contract(spec)
-        beat_input = spec.input
-        if beat_input is None:
-            beat_input = smallest_input(contract.input_schema, contract.example_input)
-        return BeatRequest(
-            target=spec.target,
-            version=contract.version,
-            billing=spec.billing or contract.billing,
-            input=beat_input,
-            deadline=spec.deadline,
-        )
+        return _request(spec, await self._contract(spec))
+
+    def known_request(self, spec: ModelSpec) -> BeatRequest | None:
+        """The same as far as is known without asking."""
+        known = self._known.get(spec.target)
+        return _request(spec, known[1]) if known else None
 
     def version(self, target: Target) -> str | None:
         """The version that beats of `target` go to, as far as is known without asking."""
@@ -49,7 +45,7 @@ class Contracts:
         target = spec.target
         async with self._asking.setdefault(target, asyncio.Lock()):
             known = self._known.get(target)
-            if known is not None and self._clock.monotonic() - known[0] < _GOOD_FOR.total_seconds():
+            if known is not None and self._clock.monotonic() - known[0] < GOOD_FOR.total_seconds():
                 return known[1]
             contract = await self._provider.describe(target)
             if known is None or known[1].version != contract.version:
@@ -63,3 +59,17 @@ class Contracts:
                 )
             self._known[target] = (self._clock.monotonic(), contract)
             return contract
+
+
+def _request(spec: ModelSpec, contract: Contract) -> BeatRequest:
+    beat_input = spec.input
+    if beat_input is None:
+        beat_input = smallest_input(contract.input_schema, contract.example_input)
+    return BeatRequest(
+        target=spec.target,
+        version=contract.version,
+        billing=spec.billing or contract.billing,
+        input=beat_input,
+        deadline=spec.deadline,
+        price=spec.price or price_of(contract.hardware, spec.prices),
+    )

@@ -15,6 +15,7 @@ from warmer.core.spec import PolicyName, Spec
 from warmer.engine.account import Account
 from warmer.engine.desk import Desk
 from warmer.engine.fleet import DRAIN, Fleet
+from warmer.engine.floors import Floors
 from warmer.engine.recovery import Recovery
 from warmer.engine.schedule_local import LocalSchedule
 from warmer.engine.supervisor import Supervisor
@@ -52,8 +53,9 @@ class Daemon:
         self._supervisor = supervisor or Supervisor()
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
-        self._retired = dict[Account, frozenset[asyncio.Task[Any]]]()  # and the ticks that still go by it
+        self._retired = dict[Account, frozenset[asyncio.Task[Any]]]()  # and the tasks that still go by it
         self._recovery = Recovery(self._desk, clock, self._out, self._fleet.poke)
+        self._floors = Floors(self._desk, clock, lambda: self._fleet.spec.models)
 
     async def run(self, *, watch: bool = True, signals: bool = True) -> None:
         """Serve until `stop`; returns once nothing of ours is left running at the provider."""
@@ -75,6 +77,7 @@ class Daemon:
                 self._recovery.keep_on(lambda: self._fleet.account, lambda: self._fleet.spec, at_start=True)
             ),
             asyncio.ensure_future(self._read_traffic()),
+            asyncio.ensure_future(self._floors.keep_on(lambda: self._fleet.account, lambda: self._fleet.spec)),
         ]
         if watch:
             chores.append(asyncio.ensure_future(self._watch(Watched(spec.path))))
@@ -140,8 +143,9 @@ class Daemon:
             get().error(Event.CONFIG_REJECTED, where=old.path, problem=str(exc), hint="")
             return
         if account is not self._fleet.account:
-            self._retired[self._fleet.account] = self._fleet.tasks
+            self._retired[self._fleet.account] = self._fleet.tasks | self._floors.under_way
         changes = self._fleet.apply(spec, account)
+        self._floors.poke()
         get().info(
             Event.CONFIG_RELOADED,
             digest=spec.digest,
@@ -154,7 +158,7 @@ class Daemon:
     async def _dismiss(self) -> None:
         """Close the connections of accounts that nothing goes by any more."""
         for account, ticks in list(self._retired.items()):
-            if not account.heartbeat.out and all(tick.done() for tick in ticks):
+            if not account.heartbeat.out and all(task.done() for task in ticks):
                 del self._retired[account]
                 await account.provider.close()
 
@@ -192,6 +196,8 @@ class Daemon:
         finished = await self._drained(DRAIN) or await self._cut()
         await self._recovery.abandon()
         await self._fleet.abandon()
+        await self._floors.abandon()
+        await self._floors.tell_left()
         for account in self._accounts():
             await account.provider.close()
         self._desk.close()
@@ -201,7 +207,7 @@ class Daemon:
         """Cancel what is still out at the provider, as soon as it is known by name, and record how it ended."""
         end = asyncio.get_running_loop().time() + CUT.total_seconds()
         cancelled = set[str]()
-        while (left := end - asyncio.get_running_loop().time()) > 0:
+        while (left := end - asyncio.get_running_loop().time()) > 0.001:  # less is a rounding of the loop's own timers
             try:
                 async with asyncio.timeout(left):
                     for account in self._accounts():
@@ -213,8 +219,8 @@ class Daemon:
         return False
 
     async def _drained(self, within: timedelta) -> bool:
-        """Whether every beat that this process follows has ended `within` that time."""
-        tasks: set[asyncio.Task[Any]] = {*self._fleet.tasks, *self._recovery.following}
+        """Whether every beat that this process follows, and every floor it moves, has come to its end by then."""
+        tasks: set[asyncio.Task[Any]] = {*self._fleet.tasks, *self._recovery.following, *self._floors.under_way}
         if not tasks:
             return True
         _, left = await asyncio.wait(tasks, timeout=within.total_seconds())

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from warmer.core.afford import reserve_of
 from warmer.core.beat import (
     BeatKey,
     BeatRequest,
@@ -18,12 +19,15 @@ from warmer.core.beat import (
 )
 from warmer.core.lost import find_lost
 from warmer.core.observe import observe, unsent
-from warmer.core.policy import Rest, Warm, decide
+from warmer.core.official import is_left_alone
+from warmer.core.policy import Action, Rest, Warm, decide
 from warmer.core.spec import ModelSpec
 from warmer.core.state import ModelState, fold
 from warmer.core.verdict import JUST_ENDED, WARM_AT_MOST_S
-from warmer.engine.contracts import Contracts
+from warmer.engine.budgets import Budgets
+from warmer.engine.contracts import GOOD_FOR, Contracts
 from warmer.engine.desk import Desk
+from warmer.engine.idling import kept_s, settle_last
 from warmer.engine.learning import Learning
 from warmer.engine.standing import Standing
 from warmer.engine.traffic import Traffic
@@ -77,10 +81,11 @@ class Heartbeat:
         traffic: Traffic,
         contracts: Contracts,
         learning: Learning,
+        budgets: Budgets,
     ) -> None:
         self._provider, self._desk, self._clock = provider, desk, clock
         self._standing, self._traffic, self._contracts = standing, traffic, contracts
-        self._learning = learning
+        self._learning, self.budgets = learning, budgets
         self._out: dict[BeatKey, _Out] = {}
 
     @property
@@ -90,8 +95,7 @@ class Heartbeat:
 
     async def tick(self, spec: ModelSpec) -> Tick:
         """Decide once, and act. Never raises a ProviderError: what the provider says becomes standing."""
-        state = await self._state(spec)
-        action = decide(self._clock.now(), state, spec)
+        state, action = await self._decide(spec)
         request: BeatRequest | None = None
         error: ProviderError | None = None
         if action.reason in _BY_CALLS and spec.traffic:
@@ -101,8 +105,7 @@ class Heartbeat:
             except ProviderError as exc:
                 error = exc
                 self._failed(spec, exc)
-            state = await self._state(spec)
-            action = decide(self._clock.now(), state, spec)
+            state, action = await self._decide(spec)
         if isinstance(action, Warm):
             try:
                 request = await self._prepare(spec)
@@ -110,12 +113,13 @@ class Heartbeat:
                 error = exc
                 self._failed(spec, exc)
             # Preparing took time, and showed who has called since.
-            state = await self._state(spec)
-            action = decide(self._clock.now(), state, spec)
+            state, action = await self._decide(spec, request)
+        if isinstance(action, Warm) and request is not None and is_left_alone(spec, request.billing):
+            action = Rest(reason=Reason.ALWAYS_ON, until=self._clock.now() + GOOD_FOR)
         if isinstance(action, Warm) and request is not None:
             # At once, before anything is waited for: models that were held together come due together.
             self._standing.begin_trial()
-            return await self._beat(spec, request, action.reason, slot=state.slots + 1)
+            return await self._beat(spec, request, action.reason, state)
         if isinstance(action, Warm):  # the failure to prepare left no hold: come back later all the same
             action = Rest(reason=Reason.BACKING_OFF, until=self._clock.now() + spec.interval)
         await self._skipped(spec, action)
@@ -123,9 +127,8 @@ class Heartbeat:
 
     async def next_at(self, spec: ModelSpec) -> datetime | None:
         """When `spec` is to be ticked next, as things stand: now, where a beat is due."""
-        now = self._clock.now()
-        action = decide(now, await self._state(spec), spec)
-        return action.until if isinstance(action, Rest) else now
+        _, action = await self._decide(spec)
+        return action.until if isinstance(action, Rest) else self._clock.now()
 
     async def resume(self, beat: OpenBeat, spec: ModelSpec | None) -> bool:
         """See a beat of an earlier life to its end. False where it is too young to be called abandoned."""
@@ -179,6 +182,19 @@ class Heartbeat:
 
     # -- one tick ----------------------------------------------------------------------------------------------------
 
+    async def _decide(self, spec: ModelSpec, request: BeatRequest | None = None) -> tuple[ModelState, Action]:
+        """What is to be done, and by which state. Money is asked for where nothing else speaks against a beat."""
+        state = await self._state(spec)
+        action = decide(self._clock.now(), state, spec)
+        request = request or self._contracts.known_request(spec)
+        if request is None or is_left_alone(spec, request.billing):
+            return state, action  # what a beat may cost is not known yet, or is no matter
+        if spec.caps and isinstance(action, Warm):
+            hold = await self.budgets.hold(spec, reserve_of(request, state.learned))
+            state = replace(state, budget=hold)
+            action = decide(self._clock.now(), state, spec)
+        return state, action
+
     async def _state(self, spec: ModelSpec) -> ModelState:
         now = self._clock.now()
         history = await self._desk.do(lambda ledger: ledger.history(spec.name))
@@ -196,20 +212,35 @@ class Heartbeat:
     async def _prepare(self, spec: ModelSpec) -> BeatRequest:
         """All that must be known before a beat is sent: its request, who has called, and that the rate allows it."""
         request = await self._contracts.request(spec)
+        if is_left_alone(spec, request.billing):  # nothing is sent after all: no reason to wait
+            return request
         if spec.traffic:
             await self._traffic.refresh()
         await self._provider.admit()
         return request
 
-    async def _beat(self, spec: ModelSpec, request: BeatRequest, reason: Reason, *, slot: int) -> Tick:
-        """Claim the beat that was decided on, and send it. `slot` is of the very state that decided.
+    async def _beat(self, spec: ModelSpec, request: BeatRequest, reason: Reason, state: ModelState) -> Tick:
+        """Claim the beat that was decided on, and send it. Its slot is that of the very state that decided.
 
         Another process that has claimed since is thereby found out; counting anew here would pass it by.
         """
-        key = BeatKey(model=spec.name, slot=slot)
-        claim = Claim(key=key, at=self._clock.now(), policy=spec.policy.value, reason=reason, request=request)
-        if not await self._desk.do(lambda ledger: ledger.claim(claim)):
+        key = BeatKey(model=spec.name, slot=state.slots + 1)
+        reserve_usd = reserve_of(request, state.learned)
+        claim = Claim(
+            key=key,
+            at=self._clock.now(),
+            policy=spec.policy.value,
+            reason=reason,
+            request=request,
+            reserve_usd=reserve_usd,
+            limits=self.budgets.limits(spec),
+        )
+        answer = await self._desk.do(lambda ledger: ledger.claim(claim))
+        if not answer:
             rest = Rest(reason=Reason.CLAIMED_ELSEWHERE, until=self._clock.now() + spec.interval)
+            if answer.stopped_by is not None and reserve_usd is not None:
+                hold = self.budgets.stopped(spec, answer.stopped_by, reserve_usd)
+                rest = Rest(reason=hold.reason, until=hold.until, cap=hold.cap)
             await self._skipped(spec, rest)
             return Tick(reason=rest.reason, next_at=rest.until)
         beat = OpenBeat(
@@ -331,14 +362,16 @@ class Heartbeat:
 
         def record(ledger: Ledger) -> tuple[Observation, bool]:
             model, created = beat.key.model, prediction.created_at
+            kept = kept_s(self._learning, ledger, beat.request, spec, self._clock.now() + self._provider.skew)
             observation = observe(
                 beat,
                 prediction,
-                price=spec.price if spec else None,
                 others=ledger.uses(model, created - JUST_ENDED, created),
                 last_activity=ledger.last_activity_before(model, created),
                 warm_waits=ledger.history(model).warm_waits,
+                kept_s=kept,
             )
+            settle_last(ledger, model, beat.request, created, kept)
             return observation, ledger.finish(beat.key, observation)
 
         observation, is_news = await self._desk.do(record)
@@ -362,7 +395,8 @@ class Heartbeat:
     async def _skipped(self, spec: ModelSpec, rest: Rest) -> None:
         at = self._clock.now()
         await self._desk.do(lambda ledger: ledger.count_tick(spec.name, rest.reason, at))
-        get().info(Event.BEAT_SKIPPED, model=spec.name, reason=rest.reason, until=rest.until)
+        cap = None if rest.cap is None else str(rest.cap)
+        get().info(Event.BEAT_SKIPPED, model=spec.name, reason=rest.reason, until=rest.until, cap=cap)
 
     def _failed(self, spec: ModelSpec, error: ProviderError) -> None:
         if isinstance(error, ModelRefused):
@@ -380,6 +414,7 @@ class Heartbeat:
             "wait_s": seen.wait_s,
             "run_s": seen.run_s,
             "cost_usd": seen.cost_usd,
+            "cost_known": seen.cost.known,
             "price": seen.price or "unknown",
         }
         if seen.status is Status.SUCCEEDED:

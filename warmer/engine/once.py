@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
-from warmer.core.beat import Status
+from warmer.core.beat import Reason, Status
 from warmer.core.spec import ModelSpec, Spec
 from warmer.engine.account import Account
 from warmer.engine.desk import Desk
 from warmer.engine.fleet import DRAIN, Fleet
+from warmer.engine.floors import Floors
 from warmer.engine.heartbeat import Tick
 from warmer.engine.recovery import Recovery
 from warmer.engine.schedule_local import LocalSchedule
 from warmer.errors import AccountRefused, CreditExhausted, ProviderError
 from warmer.ports import Clock, Ledger, Provider, Schedule
 
-DONE, SOME_FAILED, ACCOUNT_SAID_NO = 0, ProviderError.exit_code, AccountRefused.exit_code
+DONE, SOME_FAILED, ACCOUNT_SAID_NO, NO_MONEY_LEFT = 0, ProviderError.exit_code, AccountRefused.exit_code, 5
 
 
 async def once(
@@ -38,13 +39,14 @@ async def once(
     desk = Desk(ledger)
     ticks = list[Tick]()
     account = Account.over(provider, desk, clock, lambda: spec.models)
+    floors = Floors(desk, clock, lambda: spec.models)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     work = (
-        _short_daemon(spec, account, desk, clock, ticks, lasting, schedule)
+        _short_daemon(spec, account, floors, desk, clock, ticks, lasting, schedule)
         if lasting
-        else _pass(spec, account, desk, clock, ticks)
+        else _pass(spec, account, floors, desk, clock, ticks)
     )
     running = asyncio.ensure_future(work)
     stopped = asyncio.ensure_future(stop.wait())
@@ -57,22 +59,25 @@ async def once(
         stopped.cancel()
         await provider.close()
         desk.close()
-    return exit_code(ticks)
+    return exit_code(ticks, floors.troubles.values())
 
 
-async def _pass(spec: Spec, account: Account, desk: Desk, clock: Clock, ticks: list[Tick]) -> None:
+async def _pass(spec: Spec, account: Account, floors: Floors, desk: Desk, clock: Clock, ticks: list[Tick]) -> None:
     async def one(model: ModelSpec) -> None:
         ticks.append(await account.heartbeat.tick(model))
 
     recovery = Recovery(desk, clock, lambda: account.heartbeat.out, lambda _: None)
     under_way = list[asyncio.Future[None]]()
     try:
+        await floors.sweep(account, spec)
         await recovery.sweep(account, spec)
         await recovery.settled()
         under_way += [asyncio.ensure_future(one(model)) for model in spec.models]
         await asyncio.gather(*under_way)
+        await floors.settled()
     finally:
         await recovery.abandon()
+        await floors.abandon()
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
@@ -81,6 +86,7 @@ async def _pass(spec: Spec, account: Account, desk: Desk, clock: Clock, ticks: l
 async def _short_daemon(
     spec: Spec,
     account: Account,
+    floors: Floors,
     desk: Desk,
     clock: Clock,
     ticks: list[Tick],
@@ -91,7 +97,9 @@ async def _short_daemon(
     timers = schedule(fleet.due)
     timers.start()
     recovery = Recovery(desk, clock, lambda: account.heartbeat.out, fleet.poke)
-    sweeping = asyncio.ensure_future(recovery.keep_on(lambda: account, lambda: spec, at_start=False))
+    sweeping = asyncio.gather(
+        recovery.keep_on(lambda: account, lambda: spec, at_start=False), floors.keep_on(lambda: account, lambda: spec)
+    )
     try:
         fleet.start(timers)
         await clock.sleep(lasting.total_seconds())
@@ -103,14 +111,17 @@ async def _short_daemon(
         await asyncio.gather(sweeping, return_exceptions=True)
         await recovery.abandon()
         await fleet.abandon()
+        await floors.abandon()
 
 
-def exit_code(ticks: Iterable[Tick]) -> int:
+def exit_code(ticks: Sequence[Tick], of_floors: Iterable[ProviderError] = ()) -> int:
     """What a pass ends with. A beat that was not due, or that another process sent, counts as done."""
     errors = [tick.error for tick in ticks if tick.error is not None]
+    errors += of_floors
     if any(isinstance(error, (AccountRefused, CreditExhausted)) for error in errors):
         return ACCOUNT_SAID_NO
     seen = [tick.observation for tick in ticks if tick.observation is not None]
     if errors or any(observation.status is not Status.SUCCEEDED for observation in seen):
         return SOME_FAILED
-    return DONE
+    stopped = any(tick.reason in (Reason.OVER_BUDGET, Reason.PRICE_UNKNOWN) for tick in ticks)
+    return NO_MONEY_LEFT if stopped else DONE

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
 from warmer.core.beat import BeatKey, BeatRequest, Observation, OpenBeat, Reason, Request, Status, Use, Verdict
 from warmer.core.history import Evidence
-from warmer.core.price import Billing
+from warmer.core.price import Billing, Cost, Price
 from warmer.core.spec import Target, TargetKind
-from warmer.core.units import from_micros
+from warmer.core.units import from_micros, to_micros
 
 
 def dump_request(request: BeatRequest) -> str:
@@ -29,6 +31,7 @@ def dump_request(request: BeatRequest) -> str:
             "billing": request.billing.value,
             "input": dict(request.input),
             "deadline_s": request.deadline.total_seconds(),
+            "price": None if request.price is None else _dump_price(request.price),
         }
     )
 
@@ -45,7 +48,26 @@ def load_request(text: str) -> BeatRequest:
         billing=Billing(raw["billing"]),
         input=raw["input"],
         deadline=timedelta(seconds=raw["deadline_s"]),
+        price=None if raw.get("price") is None else _load_price(raw["price"]),  # an older warmer did not write it
     )
+
+
+def _dump_price(price: Price) -> dict[str, str]:
+    amounts = {"per_second": price.per_second, "per_output": price.per_output}
+    return {"source": price.source} | {key: f"{usd:f}" for key, usd in amounts.items() if usd is not None}
+
+
+def _load_price(raw: Mapping[str, str]) -> Price:
+    amounts = {key: Decimal(raw[key]) for key in ("per_second", "per_output") if key in raw}
+    return Price(source=raw["source"], **amounts)
+
+
+def cost_columns(cost: Cost) -> dict[str, Any]:
+    """A cost as columns of `beats`."""
+    return {
+        "cost_micros": None if cost.usd is None else to_micros(cost.usd),
+        "cost_is_estimated": cost.is_estimated,
+    }
 
 
 def open_beat_of(row: sa.RowMapping) -> OpenBeat:
@@ -80,6 +102,7 @@ def observation_of(row: sa.RowMapping) -> Observation:
         price=row["price"],
         billing=Billing(row["billing"]) if row["billing"] else None,
         version=row["version"],
+        cost_is_estimated=bool(row["cost_is_estimated"]),
     )
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from warmer.core.beat import (
+    Answer,
     BeatKey,
     Claim,
     Observation,
@@ -24,15 +25,28 @@ from warmer.core.beat import (
     Status,
     Use,
 )
+from warmer.core.budget import Limit, Spending, in_the_way
+from warmer.core.floor import Floor
 from warmer.core.history import Evidence, History
 from warmer.core.listing import Import
 from warmer.core.past import LONGEST_USE
+from warmer.core.price import Cost
 from warmer.core.units import to_micros
 from warmer.core.verdict import BASELINE_WAITS
 from warmer.errors import LedgerError
 from warmer.ledger import queries
-from warmer.ledger.rows import dump_request, evidence_of, observation_of, open_beat_of, request_of, request_row, use_of
-from warmer.ledger.tables import beat_at, beats, imports, requests, ticks
+from warmer.ledger.money import add_up, spendings
+from warmer.ledger.rows import (
+    cost_columns,
+    dump_request,
+    evidence_of,
+    observation_of,
+    open_beat_of,
+    request_of,
+    request_row,
+    use_of,
+)
+from warmer.ledger.tables import beat_at, beats, floors, imports, requests, ticks
 
 _BATCH = 500
 _Call = tuple[Any, ...]  # prediction id and model
@@ -81,9 +95,9 @@ class SqlLedger:
 
     # -- beats -------------------------------------------------------------------------------------------------------
 
-    def claim(self, claim: Claim) -> bool:
-        """Write down the intent to send. False where the same beat is claimed already."""
-        key = claim.key
+    def claim(self, claim: Claim) -> Answer:
+        """Write down the intent to send and reserve its money, unless the beat is claimed already or passes a cap."""
+        key, reserve = claim.key, claim.reserve_usd
         row = {
             "model": key.model,
             "instance": key.instance,
@@ -92,10 +106,17 @@ class SqlLedger:
             "reason": claim.reason.value,
             "claimed_at": claim.at,
             "request": dump_request(claim.request),
+            "reserved_micros": None if reserve is None else to_micros(reserve),
+            "reserved_until": claim.at + claim.request.deadline,
         }
-        with self._write() as connection:
+        with self._write() as connection:  # nobody else writes from here to the end: what is left stays left
+            if reserve is not None:
+                stopped_by = in_the_way(spendings(connection, claim.limits, claim.at), reserve)
+                if stopped_by is not None:
+                    is_known = connection.execute(sa.select(beats.c.slot).where(*_is(key))).first() is not None
+                    return Answer(taken=False, stopped_by=None if is_known else stopped_by)
             result = connection.execute(self._insert(beats).values(row).on_conflict_do_nothing())
-            return result.rowcount == 1
+            return Answer(taken=result.rowcount == 1)
 
     def sent(self, key: BeatKey, prediction: Prediction) -> None:
         """The provider accepted the beat."""
@@ -111,6 +132,7 @@ class SqlLedger:
     def finish(self, key: BeatKey, observation: Observation) -> bool:
         """Record how the beat ended. False where that was on record already."""
         may_be_out = observation.status is Status.UNKNOWN
+        micros = None if observation.cost_usd is None else to_micros(observation.cost_usd)
         facts = {
             "prediction_id": observation.prediction_id,
             # None where it never reached the provider; where that is not known, it counts as a beat.
@@ -123,7 +145,7 @@ class SqlLedger:
             "verdict": observation.verdict.value,
             "status": observation.status.value,
             "error": observation.error,
-            "cost_micros": None if observation.cost_usd is None else to_micros(observation.cost_usd),
+            **cost_columns(observation.cost),
             "price": observation.price,
             "billing": observation.billing.value if observation.billing else None,
             "version": observation.version,
@@ -133,7 +155,26 @@ class SqlLedger:
             if observation.prediction_id:
                 connection.execute(sa.delete(requests).where(requests.c.prediction_id == observation.prediction_id))
             result = connection.execute(sa.update(beats).where(*_is(key), beats.c.status.is_(None)).values(facts))
-            return result.rowcount == 1
+            is_news = result.rowcount == 1
+            if is_news and micros:
+                add_up(connection, self._insert, key, micros)
+            return is_news
+
+    def spendings(self, limits: Iterable[Limit], at: datetime) -> tuple[Spending, ...]:
+        """What counts against each of the limits at `at`, our own clock."""
+        with self._read() as connection:
+            return spendings(connection, limits, at)
+
+    def settle_cost(self, prediction_id: str, cost: Cost) -> None:
+        """Put the cost of a finished beat to what it is known to be by now."""
+        by_id = beats.c.prediction_id == prediction_id
+        columns = cost_columns(cost)
+        with self._write() as connection:
+            was = connection.execute(sa.select(beats).where(by_id)).mappings().one()
+            connection.execute(sa.update(beats).where(by_id).values(columns))
+            if change := (columns["cost_micros"] or 0) - (was["cost_micros"] or 0):
+                key = BeatKey(model=was["model"], slot=was["slot"], instance=was["instance"])
+                add_up(connection, self._insert, key, change)
 
     def open_beats(self) -> tuple[OpenBeat, ...]:
         """Beats that were claimed and are not finished, oldest first."""
@@ -303,6 +344,36 @@ class SqlLedger:
             return tuple(
                 connection.execute(queries.CALL_TIMES, {"model": model, "after": after or _BEGINNING}).scalars()
             )
+
+    # -- floors ------------------------------------------------------------------------------------------------------
+
+    def floor(self, deployment: str) -> Floor | None:
+        """The latest raise of that deployment's floor, whether it has ended or not."""
+        query = sa.select(floors).where(floors.c.deployment == deployment).order_by(floors.c.number.desc()).limit(1)
+        with self._read() as connection:
+            row = connection.execute(query).mappings().first()
+            return Floor(**row) if row else None
+
+    def open_floors(self) -> tuple[Floor, ...]:
+        """The raises that have not ended."""
+        query = sa.select(floors).where(floors.c.ended_at.is_(None)).order_by(floors.c.deployment)
+        with self._read() as connection:
+            return tuple(Floor(**row) for row in connection.execute(query).mappings())
+
+    def keep_floor(self, floor: Floor) -> bool:
+        """Write a raise down, or how it goes on. False where another process has done so meanwhile."""
+        row = {field.name: getattr(floor, field.name) for field in fields(floor)}
+        before = (
+            floors.c.deployment == floor.deployment,
+            floors.c.number == floor.number,
+            floors.c.revision == floor.revision - 1,
+        )
+        with self._write() as connection:
+            if floor.revision == 1:
+                result = connection.execute(self._insert(floors).values(row).on_conflict_do_nothing())
+            else:
+                result = connection.execute(sa.update(floors).where(*before).values(row))
+            return result.rowcount == 1
 
     # -- ticks -------------------------------------------------------------------------------------------------------
 

@@ -53,9 +53,12 @@ beats = sa.Table(
     sa.Column("status", sa.Text),  # null while the beat is out
     sa.Column("error", sa.Text),
     sa.Column("cost_micros", sa.BigInteger),  # null: unknown, which is not 0
+    sa.Column("cost_is_estimated", sa.Boolean),  # null: by a warmer that knew exact costs only
     sa.Column("price", sa.Text),
     sa.Column("billing", sa.Text),
     sa.Column("version", sa.Text),
+    sa.Column("reserved_micros", sa.BigInteger),  # the most it may cost; what it counts as until its cost is known
+    sa.Column("reserved_until", Instant),  # our clock: its deadline
     sa.Index("beats_by_end", "model", "completed_at"),
 )
 
@@ -66,6 +69,16 @@ sa.Index("beats_by_time", beats.c.model, beat_at)
 sa.Index("beats_in_order", beat_at, beats.c.model, beats.c.slot)
 _is_open = beats.c.status.is_(None)
 sa.Index("beats_open", beats.c.model, beats.c.slot, sqlite_where=_is_open, postgresql_where=_is_open)
+_is_uncosted = sa.and_(beats.c.cost_micros.is_(None), beats.c.reserved_micros.is_not(None))
+sa.Index("beats_uncosted", beats.c.claimed_at, sqlite_where=_is_uncosted, postgresql_where=_is_uncosted)
+
+spending = sa.Table(
+    "spending",  # the known costs of beats, added up: a month of them is too many to go through at every beat
+    metadata,
+    sa.Column("scope", sa.Text, primary_key=True),  # a model, or "" for all of them
+    sa.Column("quarter", Instant, primary_key=True),  # of an hour, UTC, in which they were claimed
+    sa.Column("micros", sa.BigInteger, nullable=False),
+)
 
 requests = sa.Table(
     "requests",
@@ -104,4 +117,21 @@ imports = sa.Table(
     sa.Column("newest_at", Instant),
     sa.Column("cursor", sa.Text),
     sa.Column("finished_at", Instant),
+)
+
+floors = sa.Table(
+    "floors",
+    metadata,
+    sa.Column("deployment", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),  # with the one above: what two processes cannot both begin
+    sa.Column("revision", sa.Integer, nullable=False),  # rises by one with each writing: nor can they both go on
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("found", sa.Integer, nullable=False),
+    sa.Column("held", sa.Integer, nullable=False),
+    sa.Column("wanted", sa.Integer, nullable=False),
+    sa.Column("begun_at", Instant, nullable=False),
+    sa.Column("asked_at", Instant, nullable=False),
+    sa.Column("overruled", sa.Integer),
+    sa.Column("closes_at", Instant),
+    sa.Column("ended_at", Instant),  # null while something is to be put back
 )

@@ -21,6 +21,7 @@ from warmer.core.spec import AccountSpec, Target, TargetKind
 from warmer.core.units import format_instant
 from warmer.errors import Doubtful, ModelRefused, ProviderError, Throttled, Unavailable, Unreachable
 from warmer.ports import RECENT_AT_MOST, Clock
+from warmer.providers.deployments import Deployments, deployment_path
 from warmer.providers.problems import problem_of, stated_limit
 from warmer.providers.rate import RateBudget
 from warmer.providers.replies import at, is_id, page_of, prediction_of, word
@@ -61,6 +62,7 @@ class Replicate:
         self._creates = RateBudget(clock, account.creates_per_minute, careful=True)
         self._reads = RateBudget(clock, account.reads_per_minute)
         self._skew = timedelta(0)
+        self._deployments = Deployments(read=self._read, change=self._once)
 
     def __repr__(self) -> str:
         return f"Replicate({self._wire!r})"
@@ -74,6 +76,11 @@ class Replicate:
     def held(self) -> timedelta:
         """How long the provider still wants no create, after a 429; zero where it does not mind."""
         return self._creates.held
+
+    @property
+    def scaler(self) -> Deployments:
+        """What moves the floors of the account's deployments."""
+        return self._deployments
 
     async def verify(self) -> str:
         """The account's name: the cheapest proof that the token is good."""
@@ -215,8 +222,7 @@ class Replicate:
         )
 
     async def _deployment(self, target: Target) -> Contract:
-        path = f"/deployments/{quote(target.owner, safe='')}/{quote(target.name, safe='')}"
-        reply = await self._read("GET", path, about=f"deployment {target.slug}")
+        reply = await self._read("GET", deployment_path(target), about=f"deployment {target.slug}")
         release = at(reply.body, "current_release")
         version, model = word(release, "version"), word(release, "model")
         behind: Contract | None = None
@@ -236,7 +242,15 @@ class Replicate:
             hardware=word(release, "configuration", "hardware"),
         )
 
-    async def _read(self, method: str, path: str, *, about: str, params: Mapping[str, str] | None = None) -> Reply:
+    async def _read(
+        self,
+        method: str,
+        path: str,
+        *,
+        about: str,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Reply:
         """A successful reply to something harmless to repeat; repeated where that may help."""
         failed: ProviderError
         for attempt in range(READ_TRIES):
@@ -245,7 +259,7 @@ class Replicate:
             await self._reads.admit()
             sent_at = self._reads.sent()
             try:
-                reply = await self._send(method, path, params=params)
+                reply = await self._send(method, path, params=params, body=body)
             except Unreachable as exc:
                 failed = exc
                 continue
@@ -264,6 +278,19 @@ class Replicate:
                 continue
             break
         raise failed
+
+    async def _once(self, method: str, path: str, *, about: str, body: bytes | None = None) -> Reply:
+        """A successful reply to something that is sent once: whoever doubts whether it arrived has to look."""
+        await self._reads.admit()
+        sent_at = self._reads.sent()
+        reply = await self._send(method, path, body=body, headers={"Content-Type": "application/json"})
+        if 200 <= reply.status < 300:
+            self._reads.accepted()
+            return reply
+        problem = self._problem(reply, about)
+        if isinstance(problem, Throttled):
+            self._reads.refused(sent_at, problem.retry_after)
+        raise problem
 
     async def _send(
         self,
@@ -308,7 +335,7 @@ def _create(request: BeatRequest) -> tuple[str, bytes]:
     target = request.target
     body: dict[str, Any] = {"input": dict(request.input)}
     if target.kind is TargetKind.DEPLOYMENT:
-        path = f"/deployments/{quote(target.owner, safe='')}/{quote(target.name, safe='')}/predictions"
+        path = f"{deployment_path(target)}/predictions"
     elif request.version is None:
         path = f"{_model_path(target)}/predictions"
     else:

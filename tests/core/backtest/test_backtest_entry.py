@@ -24,12 +24,13 @@ from warmer.core.spec import ModelSpec, PolicyName, Target, TargetKind
 
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
 THESE_YEARS = "2024-2030"  # open throughout any trace here, and yet not for ever
-NAMES = {PolicyName.OBSERVE: "none"}
+NAMES = {PolicyName.OBSERVE: "none", PolicyName.FLOOR: "aware"}
 
 
 def entry(policy: PolicyName, *lines: str, **more: Any) -> ModelSpec:
     hours = ActiveHours(lines=lines or ("24/7",), zone=ZoneInfo("UTC"))
-    target = Target(kind=TargetKind.MODEL, owner="a", name="b")
+    kind = TargetKind.DEPLOYMENT if policy is PolicyName.FLOOR else TargetKind.MODEL
+    target = Target(kind=kind, owner="a", name="b")
     return ModelSpec(**{"name": "m", "target": target, "hours": hours, "policy": policy} | more)
 
 

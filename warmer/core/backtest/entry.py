@@ -29,7 +29,8 @@ USUAL = World()
 """What is taken for true of a host until it has been learned: an idle time-out of 60 s, boots of 12 s."""
 USUAL_RUN_S = 0.3
 """What a minimal heartbeat runs for, until the model's own is known."""
-_NAMES = {PolicyName.OBSERVE: "none"}
+# A floor keeps warm throughout, as `aware` does; what it costs is not counted in heartbeats.
+_NAMES = {PolicyName.OBSERVE: "none", PolicyName.FLOOR: "aware"}
 """What a backtest calls a policy, where it has another name for it."""
 
 

@@ -10,6 +10,7 @@ from warmer.core.policy.action import Action, Rest, Warm
 from warmer.core.policy.adaptive import adaptive
 from warmer.core.policy.aware import aware
 from warmer.core.policy.fixed import fixed
+from warmer.core.policy.floor import floor
 from warmer.core.policy.observe import observe
 from warmer.core.spec import ModelSpec, PolicyName
 from warmer.core.state import ModelState
@@ -24,6 +25,7 @@ _POLICIES: dict[PolicyName, Policy] = {
     PolicyName.FIXED: fixed,
     PolicyName.AWARE: aware,
     PolicyName.ADAPTIVE: adaptive,
+    PolicyName.FLOOR: floor,
     PolicyName.OBSERVE: observe,
 }
 
@@ -31,7 +33,8 @@ _POLICIES: dict[PolicyName, Policy] = {
 def decide(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
     """Whether to warm `spec` at `now`, with exactly one reason.
 
-    What binds every policy comes first: the hours, a hold on the model or its account, the beat that is still out.
+    What binds every policy comes first: the hours, a hold on the model or its account, the beat that is still out. What
+    is left of a budget comes last: it stops what would be sent.
     A window begins early by the lead, in which a model that is cold has the time to boot.
     """
     is_open = spec.hours.contains(now)
@@ -45,7 +48,11 @@ def decide(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
     if state.in_flight_since is not None:
         return Rest(reason=Reason.IN_FLIGHT, until=now + spec.interval)
     action = _POLICIES[spec.policy](now, state, spec)
-    return action if is_open or isinstance(action, Rest) else Warm(reason=Reason.OPENING)
+    if isinstance(action, Rest):
+        return action
+    if state.budget is not None:
+        return Rest(reason=state.budget.reason, until=state.budget.until, cap=state.budget.cap)
+    return action if is_open else Warm(reason=Reason.OPENING)
 
 
 def lead_of(state: ModelState, spec: ModelSpec) -> timedelta:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from warmer.core.beat import Reason
+from warmer.core.budget import Cap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Rest:
 
     reason: Reason
     until: datetime | None
+    cap: Cap | None = None  # that stopped a beat which was due
 
 
 Action = Warm | Rest

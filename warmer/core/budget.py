@@ -1,0 +1,116 @@
+"""Caps on what beats may cost: the calendar they go by, and whether one more fits under them.
+
+A beat reserves the most that it may cost when it is claimed, and counts as that until its cost is known. So what has
+been claimed never comes to more than a cap, whatever becomes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+ALL_MODELS = "all models"
+"""The scope of a cap that no single model has."""
+
+
+class Period(StrEnum):
+    """How long a cap counts before it begins anew."""
+
+    DAILY = "daily"
+    MONTHLY = "monthly"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """The most that beats may cost in one calendar day or month. Raises ValueError for what is no amount."""
+
+    model: str | None  # None: over all models
+    period: Period
+    usd: Decimal
+
+    def __post_init__(self) -> None:
+        if not self.usd.is_finite() or self.usd <= 0:
+            raise ValueError("a cap is a number of USD above 0")
+
+    @property
+    def scope(self) -> str:
+        """Whose beats count: a model's name, or ALL_MODELS."""
+        return ALL_MODELS if self.model is None else self.model
+
+    def __str__(self) -> str:
+        return f"{self.period} of {self.scope}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A cap in one window of its calendar. Beats claimed from `start` and before `end` count."""
+
+    cap: Cap
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What counts against a limit."""
+
+    limit: Limit
+    settled_usd: Decimal  # of ended beats: their costs, and the reservation where a cost is unknown
+    reserved_usd: Decimal  # the most that beats which are still out may cost
+
+    @property
+    def left_usd(self) -> Decimal:
+        """What one more beat may reserve, 0 at least: a cap that was lowered may be passed already."""
+        return max(Decimal(0), self.limit.cap.usd - self.settled_usd - self.reserved_usd)
+
+    def stops(self, reserve_usd: Decimal) -> bool:
+        """Whether a beat that reserves so much would pass the cap now."""
+        return self.settled_usd + self.reserved_usd + reserve_usd > self.limit.cap.usd
+
+    def stops_for_good(self, reserve_usd: Decimal) -> bool:
+        """Whether it would in this whole window, even if what is out came to cost nothing."""
+        return self.settled_usd + reserve_usd > self.limit.cap.usd
+
+
+def limits(caps: Iterable[Cap], now: datetime, zone: ZoneInfo) -> tuple[Limit, ...]:
+    """The caps in the windows that `now` lies in, by the calendar of `zone`."""
+    found = []
+    for cap in caps:
+        start, end = window(cap.period, now, zone)
+        found.append(Limit(cap=cap, start=start, end=end))
+    return tuple(found)
+
+
+def window(period: Period, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Start and end, UTC, of the local day or month that `now` lies in: 23 or 25 hours where the clock is changed.
+
+    A day begins at its first midnight, or where the clock skips that one, when it is skipped.
+    """
+    today = now.astimezone(zone).date()
+    if period is Period.DAILY:
+        begins = [today + timedelta(days=days) for days in (-1, 0, 1, 2)]
+    else:
+        begins = [_first(today, months) for months in (-1, 0, 1, 2)]
+    # A clock set back over midnight lives an hour of the day before twice: that hour belongs to the new day already.
+    instants = [_midnight(day, zone) for day in begins]
+    return max(at for at in instants if at <= now), min(at for at in instants if at > now)
+
+
+def in_the_way(spendings: Sequence[Spending], reserve_usd: Decimal) -> Spending | None:
+    """What stops a beat that reserves so much, or None: of several, the one that does so for the longest time."""
+    stopping = [spending for spending in spendings if spending.stops(reserve_usd)]
+    return max(stopping, key=lambda one: (one.stops_for_good(reserve_usd), one.limit.end), default=None)
+
+
+def _first(day: date, months: int) -> date:
+    """The first day of the month so many after that of `day`."""
+    years, month = divmod(day.month - 1 + months, 12)
+    return date(day.year + years, month + 1, 1)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)

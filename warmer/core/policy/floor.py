@@ -1,0 +1,15 @@
+"""No beats: in the active hours the deployment's own floor holds its instances. `core.floor` says how that is moved."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from warmer.core.beat import Reason
+from warmer.core.policy.action import Action, Rest
+from warmer.core.spec import ModelSpec
+from warmer.core.state import ModelState
+
+
+def floor(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
+    """Rest until the window closes."""
+    return Rest(reason=Reason.FLOOR_HELD, until=spec.hours.next_close(now))
