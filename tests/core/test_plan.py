@@ -3,11 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from warmer.core.hours import ActiveHours
 from warmer.core.plan import Outlook, plan_model
+from warmer.core.price import price_of
 from warmer.core.spec import ModelSpec, PolicyName, Target, TargetKind
 from warmer.core.state import ModelState
 
@@ -22,7 +24,7 @@ SPEC = ModelSpec(
 INSTANT = Outlook(state=ModelState(), takes=timedelta(0), cost_usd=Decimal("0.0001"))
 
 
-@pytest.mark.parametrize("policy", list(PolicyName))
+@pytest.mark.parametrize("policy", [PolicyName.FIXED, PolicyName.AWARE])
 def test_a_day_without_customers_has_a_beat_an_interval(policy: PolicyName) -> None:
     planned = plan_model(replace(SPEC, policy=policy), INSTANT, START, START + DAY)
     assert planned.beats == 24 * 60
@@ -69,3 +71,23 @@ def test_hours_that_never_open_again_end_the_plan() -> None:
     planned = plan_model(replace(SPEC, hours=past), INSTANT, START + 365 * DAY, START + 400 * DAY)
     assert planned.beats == 0
     assert planned.windows == ()
+
+
+@pytest.mark.parametrize(
+    ("hours", "lead_m", "held_h"),
+    [("24/7", 0, 24.0), ("08:00-12:00", 30, 4.5), ("08:00-12:00,12:30-13:00", 60, 6.0), ("23:00-01:00", 60, 3.0)],
+)
+def test_a_floor_costs_every_second_of_every_instance(hours: str, lead_m: int, held_h: float) -> None:
+    entry = ModelSpec(
+        name="up",
+        target=Target(kind=TargetKind.DEPLOYMENT, owner="a", name="b"),
+        hours=ActiveHours(lines=(hours,), zone=ZoneInfo("UTC")),
+        policy=PolicyName.FLOOR,
+        instances=2,
+        lead=timedelta(minutes=lead_m),
+        price=price_of("gpu-t4"),
+    )
+    planned = plan_model(entry, INSTANT, START, START + DAY)
+    assert (planned.beats, planned.cost_usd) == (0, 2 * Decimal("0.000225") * int(held_h * 3600))
+    assert planned.note is not None
+    assert plan_model(replace(entry, price=None), INSTANT, START, START + DAY).cost_usd is None
