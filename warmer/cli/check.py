@@ -100,8 +100,8 @@ def _never_sent(spec: Spec) -> list[str]:
 def _floors(spec: Spec) -> list[str]:
     """What is billed whether anybody calls or not."""
     return [
-        f"{model.where}: {model.name}: its floor holds {model.instances} instances in its hours, and every second of each "
-        "is billed: no `budget` caps that"
+        f"{model.where}: {model.name}: its floor holds {model.instances} instances in its hours: every second of "
+        "each is billed, and no `budget` caps that"
         for model in spec.models
         if model.policy is PolicyName.FLOOR
     ]
