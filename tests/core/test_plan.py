@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -11,6 +12,7 @@ from warmer.core.history import Evidence
 from warmer.core.hours import ActiveHours
 from warmer.core.learned import Learned
 from warmer.core.plan import Outlook, plan_model
+from warmer.core.price import price_of
 from warmer.core.prospect import Prospect
 from warmer.core.spec import ModelSpec, PolicyName, Target, TargetKind
 from warmer.core.state import ModelState
@@ -111,3 +113,23 @@ def test_adaptive_plans_by_the_calls_of_the_week_before_and_leaves_the_forecast_
     plan = plan_model(replace(SPEC, policy=PolicyName.ADAPTIVE, every=None), outlook, START, START + DAY)
     assert 288 <= plan.beats < 5 * 288  # it knows which of the five beats in each pause of five minutes are for nobody
     assert decider.last_s == last_s
+
+
+@pytest.mark.parametrize(
+    ("hours", "lead_m", "held_h"),
+    [("24/7", 0, 24.0), ("08:00-12:00", 30, 4.5), ("08:00-12:00,12:30-13:00", 60, 6.0), ("23:00-01:00", 60, 3.0)],
+)
+def test_a_floor_costs_every_second_of_every_instance(hours: str, lead_m: int, held_h: float) -> None:
+    entry = ModelSpec(
+        name="up",
+        target=Target(kind=TargetKind.DEPLOYMENT, owner="a", name="b"),
+        hours=ActiveHours(lines=(hours,), zone=ZoneInfo("UTC")),
+        policy=PolicyName.FLOOR,
+        instances=2,
+        lead=timedelta(minutes=lead_m),
+        price=price_of("gpu-t4"),
+    )
+    planned = plan_model(entry, INSTANT, START, START + DAY)
+    assert (planned.beats, planned.cost_usd) == (0, 2 * Decimal("0.000225") * int(held_h * 3600))
+    assert planned.note is not None
+    assert plan_model(replace(entry, price=None), INSTANT, START, START + DAY).cost_usd is None

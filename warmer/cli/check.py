@@ -14,7 +14,7 @@ import typer
 from warmer.cli.options import ConfigOption, JsonOption
 from warmer.core.beat import Contract
 from warmer.core.hours import ActiveHours
-from warmer.core.spec import ModelSpec, Spec
+from warmer.core.spec import ModelSpec, PolicyName, Spec
 from warmer.errors import AccountRefused, ConfigError, CreditExhausted, ModelRefused, ProviderError
 
 _FINE: Final = "fine"
@@ -97,6 +97,16 @@ def _never_sent(spec: Spec) -> list[str]:
     return [f"{model.where}: {model.name}: {why}" for model in spec.models if (why := never_sent(model)) is not None]
 
 
+def _floors(spec: Spec) -> list[str]:
+    """What is billed whether anybody calls or not."""
+    return [
+        f"{model.where}: {model.name}: its floor holds {model.instances} instances in its hours: every second of "
+        "each is billed, and no `budget` caps that"
+        for model in spec.models
+        if model.policy is PolicyName.FLOOR
+    ]
+
+
 def _print(spec: Spec, weeks: list[dict[str, Any]], answers: list[dict[str, Any]], *, show: bool) -> None:
     from warmer import config as configuration
     from warmer import report
@@ -112,7 +122,7 @@ def _print(spec: Spec, weeks: list[dict[str, Any]], answers: list[dict[str, Any]
             typer.echo(f"  {day}")
         for warning in item["warnings"]:
             typer.echo(f"  warning: {warning}")
-    for warning in _never_sent(spec):
+    for warning in (*_never_sent(spec), *_floors(spec)):
         typer.echo(f"warning: {warning}")
     for answer in answers:
         typer.echo(f"{answer['model']}: {answer['answer']}")

@@ -64,6 +64,8 @@ class ModelPlan:
 
 def plan_model(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) -> ModelPlan:
     """The beats of `spec` from `start` and before `end`, if customers call as in the week before."""
+    if spec.policy is PolicyName.FLOOR:
+        return _held(spec, lead_of(outlook.state, spec), start, end)
     beats = sum(1 for _ in _beats(spec, outlook, start, end))
     each = Cost(usd=outlook.cost_usd, is_estimated=True)
     cost = FREE if not beats else each if each.usd is None else replace(each, usd=each.usd * beats)
@@ -73,6 +75,26 @@ def plan_model(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime
         cost_usd=cost.usd,
         cost_known=cost.known,
         windows=spec.hours.windows(start, end),
+    )
+
+
+def _held(spec: ModelSpec, lead: timedelta, start: datetime, end: datetime) -> ModelPlan:
+    """What a floor costs from `start` to `end`: every second of each instance that it holds, idle or not."""
+    held, reached = timedelta(0), start
+    for opens, closes in spec.hours.windows(start, end + lead):
+        begins, ends = max(opens - lead, reached), min(closes, end)
+        held += max(ends - begins, timedelta(0))
+        reached = max(ends, reached)
+    each = None if spec.price is None else spec.price.per_second
+    usd = None if each is None else each * spec.instances * Decimal(str(held.total_seconds()))
+    cost = Cost(usd=usd, is_estimated=True)
+    return ModelPlan(
+        model=spec.name,
+        beats=0,
+        cost_usd=cost.usd,
+        cost_known=cost.known,
+        windows=spec.hours.windows(start, end),
+        note=f"a floor holds {spec.instances} of its instances instead of beats: every second of each is billed",
     )
 
 
