@@ -27,11 +27,10 @@ from warmer.core.backtest.learning import Learning
 from warmer.core.backtest.simulate import simulate
 from warmer.core.backtest.trace import DAY, HOUR, SECOND, Arrivals, microseconds
 from warmer.core.beat import Reason
-from warmer.core.price import Billing, beat_price, price_of
+from warmer.core.price import USUAL_RUN_S, Billing, beat_price, price_of
 from warmer.core.prospect import MONDAY
-from warmer.core.spec import DEFAULT_COLD_TARGET, ModelSpec, PolicyName
+from warmer.core.spec import ModelSpec, PolicyName
 from warmer.core.worth import Goal, Price, Purse
-from warmer.engine.learning import USUAL_RUN_S
 from warmer.sandbox.world import World
 from warmer.testing import run
 
@@ -111,7 +110,7 @@ def replayed(entry: ModelSpec, calls: Sequence[float], until_s: float, *, timeou
         beat=microseconds(run_s),
         late_mean=0,
     )
-    purse = Price(WORTH) if entry.cold_start_price is not None else Goal(entry.cold_target or DEFAULT_COLD_TARGET)
+    purse = Price(WORTH) if entry.cold_start_price is not None else Goal(entry.cold_share_target)
     decider = Noting(entry, purse=purse)
     simulate(arrivals, begin + microseconds(until_s), decider, world, interval=50 * SECOND)
     return [(at - begin / SECOND, reason) for at, reason in decider.beats]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from warmer.cli.options import ConfigOption, JsonOption, duration
+from warmer.cli.progress import progress
 from warmer.core.spec import ModelSpec, Spec
 from warmer.core.units import format_duration
 from warmer.errors import ProviderError, Throttled, UsageError
@@ -43,7 +42,11 @@ def backfill(
     if not models:
         raise UsageError(f"{spec.path}: `traffic` is off for every model. Leave it out where calls are to be imported")
     wiring.start_log(spec, sys.stderr)
-    with _progress() as told:
+    with progress("asking", 1.0) as step:
+
+        def told(what: str, share: float) -> None:
+            step(description=what, completed=share)
+
         try:
             done = asyncio.run(_import(spec, models, since, told))
         except ProviderError as exc:
@@ -95,18 +98,6 @@ async def _import(spec: Spec, models: list[ModelSpec], back: timedelta, told: To
     finally:
         await provider.close()
         desk.close()
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, float], None]]:
-    """A bar on stderr, where that is a terminal."""
-    from rich.progress import Progress
-
-    from warmer import report
-
-    with Progress(console=report.console_on(sys.stderr), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("asking", total=1.0)
-        yield lambda what, share: bar.update(task, description=what, completed=share)
 
 
 def _told(done: Imported, spec: Spec) -> str:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from warmer.cli.options import ConfigOption, JsonOption, duration
+from warmer.cli.options import ConfigOption, JsonOption, TracesArgument, duration
+from warmer.cli.progress import progress
 from warmer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,13 +56,7 @@ def _usd(given: str | Decimal) -> Decimal:
 
 
 def backtest(
-    traces: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[TRACE]...",
-            help="Past calls: csv files with the header `t,model`, .gz too. Default: the ledger's.",
-        ),
-    ] = None,
+    traces: TracesArgument = None,
     config: ConfigOption = None,
     policies: Annotated[
         str | None,
@@ -135,9 +130,17 @@ def backtest(
     curves = [name for name in SWEPT if html is not None and name in names]
     compared: list[Comparison] = []
     for trace in _traces(traces or [], example, config):
-        with _progress(trace.name, steps(trace, len(chosen), len(curves))) as done:
+        with progress(trace.name, steps(trace, len(chosen), len(curves))) as step:
             compared.append(
-                compare(trace, chosen, settings, world, curves=curves, per_second=price_per_second, done=done)
+                compare(
+                    trace,
+                    chosen,
+                    settings,
+                    world,
+                    curves=curves,
+                    per_second=price_per_second,
+                    done=partial(step, advance=1),
+                )
             )
     headers = HEADERS if price_per_second is None else (*HEADERS, "cost")
     tables = [list(_cells(one)) for one in compared]
@@ -182,18 +185,6 @@ def _traces(paths: Sequence[Path], example: str | None, config: Path | None) -> 
             yield situation(example)
         except ValueError as exc:
             raise UsageError(str(exc)) from exc
-
-
-@contextmanager
-def _progress(name: str, steps: int) -> Iterator[Callable[[], None]]:
-    """A bar on stderr, where that is a terminal, for as long as one trace takes."""
-    from rich.progress import Progress
-
-    from warmer import report
-
-    with Progress(console=report.console_on(sys.stderr), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(name, total=steps)
-        yield lambda: bar.advance(task)
 
 
 def _cells(compared: Comparison) -> Iterator[Sequence[str]]:

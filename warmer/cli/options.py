@@ -21,6 +21,13 @@ def duration(given: str | timedelta) -> timedelta:
         raise typer.BadParameter(str(exc)) from exc
 
 
+TracesArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[TRACE]...",
+        help="Past calls: csv files with the header `t,model`, .gz too. Default: the ledger's.",
+    ),
+]
 ConfigOption = Annotated[
     Path | None,
     typer.Option(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import unified_diff
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from warmer.cli.options import ConfigOption, JsonOption, duration
+from warmer.cli.options import ConfigOption, JsonOption, TracesArgument, duration
+from warmer.cli.progress import progress
 from warmer.core.spec import PolicyName, Spec
 from warmer.core.units import format_duration
 from warmer.errors import UsageError
@@ -29,13 +29,7 @@ _MONDAY = datetime(2024, 2, 26, tzinfo=UTC)
 
 
 def tune(
-    traces: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[TRACE]...",
-            help="Past calls: csv files with the header `t,model`, .gz too. Default: the ledger's.",
-        ),
-    ] = None,
+    traces: TracesArgument = None,
     config: ConfigOption = None,
     since: Annotated[
         timedelta,
@@ -62,10 +56,10 @@ def tune(
     host_of = hosts_of(ledger, SystemClock().now())
     traffic = _from_traces(traces, spec) if traces else _from_ledger(ledger, spec, since)
     found: list[Tuned] = []
-    with _progress(len(spec.models)) as done:
+    with progress("models", len(spec.models)) as step:
         for entry in spec.models:
             found.append(tune_model(entry, traffic.get(entry.name), host_of(entry)))
-            done()
+            step(advance=1)
 
     wanted = {one.model: one.suggested.entry for one in found if one.suggested is not None}
     after, problem = before, ""
@@ -139,18 +133,6 @@ def _from_traces(paths: Sequence[Path], spec: Spec) -> dict[str, Traffic]:
         there = ", ".join(sorted(called)[:5]) or "none"
         raise UsageError(f"no model of the traces ({there}) is in {spec.path}: give an entry the `name` of one")
     return found
-
-
-@contextmanager
-def _progress(models: int) -> Iterator[Callable[[], None]]:
-    """A bar on stderr, where that is a terminal."""
-    from rich.progress import Progress
-
-    from warmer import report
-
-    with Progress(console=report.console_on(sys.stderr), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("models", total=models)
-        yield lambda: bar.advance(task)
 
 
 def _diff(before: str, after: str, path: str) -> str:

@@ -113,6 +113,10 @@ TABLE = PriceTable(read_on=PRICES_READ_ON, per_second=PER_SECOND)
 """The package's own."""
 
 
+USUAL_RUN_S = 0.3
+"""What a minimal heartbeat runs for, until the model's own is known."""
+
+
 def price_of(hardware: str | None, table: PriceTable = TABLE) -> Price | None:
     """The table's price of a hardware SKU; None where the SKU is not given or not in the table."""
     per_second = table.per_second.get(hardware) if hardware else None
@@ -128,6 +132,11 @@ def beat_price(price: Price | None, run_s: float, billing: Billing, *, kept_s: f
         return None
     seconds = run_s if billing.bills_run_only else run_s + kept_s
     return Decimal(str(seconds)) * price.per_second
+
+
+def boot_beats(billing: Billing, *, boot_s: float, interval_s: float) -> float:
+    """What a boot costs, in heartbeats of which each buys `interval_s`: nothing where only the run is billed."""
+    return 0.0 if billing.bills_run_only else boot_s / interval_s
 
 
 def worst_case(price: Price | None, billing: Billing, deadline: timedelta, kept_s: float) -> Decimal | None:

@@ -36,11 +36,16 @@ class Prospect:
 
     def moment(self, at_s: float) -> datetime:
         """The instant that the decider calls `at_s`."""
-        return MONDAY - self.offset + timedelta(seconds=at_s)
+        return moment_at(at_s, self.offset)
 
     def copy(self) -> Prospect:
         """One that can be fed with calls that have not been."""
         return Prospect(decider=deepcopy(self.decider), offset=self.offset)
+
+
+def moment_at(at_s: float, offset: timedelta) -> datetime:
+    """The instant that a decider calls `at_s`, where wall clocks are `offset` ahead of UTC."""
+    return MONDAY - offset + timedelta(seconds=at_s)
 
 
 def offset_at(moment: datetime, zone: ZoneInfo) -> timedelta:

@@ -103,6 +103,7 @@ class ModelSpec:
     price: Price | None = None  # None: unknown
     prices: PriceTable = TABLE  # gives the price of hardware that only the provider tells
     caps: tuple[Cap, ...] = ()  # its own and those of all models; by the calendar of `hours`' zone
+    self_host_per_hour: Decimal | None = None  # USD that an hour of a GPU of the owner's own costs; None: not told
     deadline: timedelta = DEFAULT_DEADLINE
     traffic: bool = True  # whether customers' calls are read from the account's list
     where: str = field(default="", compare=False)  # "file:line" of the entry; moving it is no change
@@ -120,6 +121,16 @@ class ModelSpec:
             raise ValueError("the price of a cold start is above 0 USD")
         if self.cold_target is not None and self.cold_start_price is not None:
             raise ValueError("a cold target and the price of a cold start are two answers to one question")
+
+    @property
+    def cold_share_target(self) -> float:
+        """The share of its calls that may be cold, where no price of a cold start says so."""
+        return self.cold_target or DEFAULT_COLD_TARGET
+
+    def billing_or(self, told: Billing | None) -> Billing:
+        """Who is billed for what: by the file, else as the provider `told`, else as is usual for its target."""
+        usual = Billing.DEPLOYMENT if self.target.kind is TargetKind.DEPLOYMENT else Billing.PUBLIC
+        return self.billing or told or usual
 
     @property
     def interval(self) -> timedelta:

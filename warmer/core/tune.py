@@ -19,7 +19,7 @@ import numpy as np
 from warmer.core.backtest.entry import Host, Traffic, replay_entry
 from warmer.core.backtest.trace import DAY
 from warmer.core.hours import ActiveHours
-from warmer.core.spec import DEFAULT_COLD_TARGET, ModelSpec, PolicyName
+from warmer.core.spec import ModelSpec, PolicyName
 from warmer.core.tune_days import Band, Days, Floats
 from warmer.core.tune_hours import COVERED, suggest_hours
 from warmer.core.units import from_micros, to_micros
@@ -62,7 +62,7 @@ class Standing:
         entry = self.entry
         if entry.policy is not PolicyName.ADAPTIVE or entry.cold_start_price is not None:
             return None
-        return entry.cold_target or DEFAULT_COLD_TARGET
+        return entry.cold_share_target
 
     @cached_property
     def cost(self) -> Floats:
@@ -141,7 +141,8 @@ def tune(entry: ModelSpec, traffic: Traffic | None, host: Host) -> Tuned:
 
     hours = dict.fromkeys((entry.hours, *_other_hours(entry.hours, moments)))
     now = stand(entry)
-    others = [stand(one) for one in _others(entry, host, hours, max(_target(now), now.days.cold_share))]
+    most_cold = max(entry.cold_share_target, now.days.cold_share)
+    others = [stand(one) for one in _others(entry, host, hours, most_cold)]
     nothing = stand(replace(entry, policy=PolicyName.OBSERVE, cold_target=None, cold_start_price=None))
     return found(*_choose(now, others, nothing))
 
@@ -163,7 +164,7 @@ def _others(entry: ModelSpec, host: Host, hours: Iterable[ActiveHours], most_col
         every = None
     chosen: list[tuple[PolicyName, float | None]] = [(PolicyName.ADAPTIVE, None)]
     if entry.cold_start_price is None:
-        own = entry.cold_target or DEFAULT_COLD_TARGET
+        own = entry.cold_share_target
         targets = [None if target == own else target for target in sorted({*TARGETS, own}) if target <= most_cold]
         chosen = [(PolicyName.AWARE, None), *((PolicyName.ADAPTIVE, target) for target in targets)]
     for open_hours in hours:
@@ -182,7 +183,7 @@ def _others(entry: ModelSpec, host: Host, hours: Iterable[ActiveHours], most_col
 
 def _choose(now: Standing, others: list[Standing], nothing: Standing) -> tuple[str, Standing, Standing | None]:
     """Why, the present entry, and the one to put in its place."""
-    target, has_price = _target(now), now.entry.cold_start_price is not None
+    target, has_price = now.entry.cold_share_target, now.entry.cold_start_price is not None
     best = _cheapest(others if has_price else _at_most(target, others, now), now)
     if now.entry.policy is PolicyName.OBSERVE:
         return _begin(now, best, nothing)
@@ -210,7 +211,8 @@ def _choose(now: Standing, others: list[Standing], nothing: Standing) -> tuple[s
 def _begin(now: Standing, best: Standing | None, nothing: Standing) -> tuple[str, Standing, Standing | None]:
     """The same for a model that is observed: nothing can be saved, but it may be worth warming."""
     if best is None:
-        return f"nothing to change: no entry tried leaves {_share(_target(now))} of calls cold or fewer", now, None
+        target = now.entry.cold_share_target
+        return f"nothing to change: no entry tried leaves {_share(target)} of calls cold or fewer", now, None
     needed = _per_avoided(best, nothing)
     if needed > BEGIN_BEATS:
         return _not_worth(needed), now, None
@@ -223,7 +225,7 @@ def _at_most(share: float, others: Sequence[Standing], now: Standing) -> list[St
     Where that is more than the target, calls in the hours of the file are not to pay for it: of these, too, no more
     than the target may be cold, or than today.
     """
-    target = _target(now)
+    target = now.entry.cold_share_target
     inside = max(target, now.days.cold_share_inside)
     return [
         one
@@ -262,10 +264,6 @@ def _changed(one: ModelSpec, other: ModelSpec) -> int:
             one.cold_target != other.cold_target,
         )
     )
-
-
-def _target(now: Standing) -> float:
-    return now.entry.cold_target or DEFAULT_COLD_TARGET
 
 
 def _does(one: Standing, now: Standing) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 DAY_S = 86_400.0
@@ -25,6 +26,13 @@ class Purse(Protocol):
 
     def seen(self, at_s: float, needed: float) -> None:
         """A request arrived that any worth from `needed` on would have kept warm: 0 any, inf none."""
+
+
+def worth_of(cold_start_usd: Decimal, beat_usd: Decimal | None) -> float | None:
+    """How many heartbeats a cold start of that price is worth; None where nobody knows what a heartbeat costs."""
+    if beat_usd is None:
+        return None
+    return min(float(cold_start_usd / beat_usd), MOST_WORTH) if beat_usd else MOST_WORTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +151,26 @@ class Timeline:
 
     def seen(self, at_s: float, needed: float) -> None:
         """All is known."""
+
+
+class Within:
+    """A purse that hears only of calls that `counts`: those outside the active hours no worth could keep warm."""
+
+    def __init__(self, purse: Purse, counts: Callable[[float], bool]) -> None:
+        self._purse, self._counts = purse, counts
+        self.worth_at = purse.worth_at
+
+    def seen(self, at_s: float, needed: float) -> None:
+        """Pass it on where it counts."""
+        if self._counts(at_s):
+            self._purse.seen(at_s, needed)
+
+
+class Silent:
+    """A purse that is asked but not told: it knows already."""
+
+    def __init__(self, purse: Purse) -> None:
+        self.worth_at = purse.worth_at
+
+    def seen(self, at_s: float, needed: float) -> None:
+        """Not again."""

@@ -14,12 +14,12 @@ from warmer.core.adaptive import Adaptive, Notes
 from warmer.core.history import Evidence
 from warmer.core.idle_timeout import REMEMBERED
 from warmer.core.learned import Learned
-from warmer.core.price import Billing, beat_price
-from warmer.core.prospect import MONDAY, USUAL_BOOT_S, Prospect, has_moved, local_seconds, offset_at
-from warmer.core.spec import DEFAULT_COLD_TARGET, ModelSpec, PolicyName
+from warmer.core.price import USUAL_RUN_S, beat_price, boot_beats
+from warmer.core.prospect import USUAL_BOOT_S, Prospect, has_moved, local_seconds, moment_at, offset_at
+from warmer.core.spec import ModelSpec, PolicyName
 from warmer.core.state import Knowledge
 from warmer.core.traffic import RECENT, calls_per_s
-from warmer.core.worth import Goal, Price, Purse
+from warmer.core.worth import Goal, Price, Purse, Silent, Within, worth_of
 from warmer.log import Event, get
 from warmer.ports import Ledger
 
@@ -29,8 +29,6 @@ _TOLD_AGAIN = log(1.1)
 """A time-out that moved by a tenth is news."""
 _DEARER = log(1.5)
 """A heartbeat whose price moved by half makes a forecast anew, as an interval that moved does."""
-USUAL_RUN_S = 0.3
-"""What a minimal heartbeat runs for, until the model's own is known."""
 
 
 @dataclass(slots=True)
@@ -86,7 +84,7 @@ class Learning:
 
     def goal(self, entry: ModelSpec) -> Goal | None:
         """What holds the cold target of `entry`, over all models that have the same."""
-        return self._goals.get(_target(entry)) if entry.policy is PolicyName.ADAPTIVE else None
+        return self._goals.get(entry.cold_share_target) if entry.policy is PolicyName.ADAPTIVE else None
 
     def _record(self, entry: ModelSpec) -> _Record:
         record = self._records.get(entry.name)
@@ -165,40 +163,43 @@ class Learning:
         """The decider of `record`, made anew from all its calls."""
         if record.entry.cold_start_price is not None:
             record.worth = self._worth(ledger, record)
-            return self._made(record, now, Price(record.worth or 0.0))
-        target = _target(record.entry)
+            return self._made(ledger, record, now, Price(record.worth or 0.0))
+        target = record.entry.cold_share_target
         goal = self._goals.get(target)
         if goal is not None:  # it knows what these calls needed
-            decider = self._made(record, now, Notes())
-            decider.purse = _Open(goal, record)
+            decider = self._made(ledger, record, now, Silent(goal))
+            decider.purse = _inside(goal, record)
             return decider
         goal = self._goals[target] = Goal(target)
         pool = [record, *self._others(ledger, record, now)]
         notes = [Notes() for _ in pool]
-        deciders = [self._made(one, now, note) for one, note in zip(pool, notes, strict=True)]
+        deciders = [self._made(ledger, one, now, note) for one, note in zip(pool, notes, strict=True)]
         for at_s, needed in merge(*(note.needs for note in notes), key=lambda need: need[0]):
             goal.seen(at_s, needed)
         for one, decider in zip(pool, deciders, strict=True):
-            decider.purse = _Open(goal, one)
+            decider.purse = _inside(goal, one)
         return deciders[0]
 
     def _others(self, ledger: Ledger, record: _Record, now: datetime) -> Iterator[_Record]:
         """The records of the models that share the target of `record`, up to date."""
         for entry in self._models():
             alike = entry.policy is PolicyName.ADAPTIVE and entry.cold_start_price is None and entry.traffic
-            if alike and entry.name != record.entry.name and _target(entry) == _target(record.entry):
+            if alike and entry.name != record.entry.name and entry.cold_share_target == record.entry.cold_share_target:
                 other = self._record(entry)
                 self._learn(ledger, other, now)
                 self._read_calls(ledger, other)
                 yield other
 
-    def _made(self, record: _Record, now: datetime, purse: Purse) -> Adaptive:
-        entry = record.entry
+    def _made(self, ledger: Ledger, record: _Record, now: datetime, purse: Purse) -> Adaptive:
+        entry, latest = record.entry, ledger.latest_beat(record.entry.name)
         record.offset = offset_at(now, entry.hours.zone)
         interval_s, boot_s = _interval_s(record), record.latest.boot_s or USUAL_BOOT_S
-        price = boot_s / interval_s if entry.billing is not None and not entry.billing.bills_run_only else 0.0
+        billing = entry.billing_or(latest.billing if latest else None)
         decider = record.decider = Adaptive(
-            interval_s=interval_s, boot_s=boot_s, purse=_Open(purse, record), boot_price=price
+            interval_s=interval_s,
+            boot_s=boot_s,
+            purse=_inside(purse, record),
+            boot_price=boot_beats(billing, boot_s=boot_s, interval_s=interval_s),
         )
         for at_s in local_seconds(record.calls, entry.hours.zone, now):
             decider.seen(at_s)
@@ -207,13 +208,13 @@ class Learning:
     def _worth(self, ledger: Ledger, record: _Record) -> float | None:
         """How many heartbeats one cold start is worth, by what the latest one took; None where nobody knows."""
         entry, latest = record.entry, ledger.latest_beat(record.entry.name)
-        billing = entry.billing or (latest.billing if latest else None) or Billing.PUBLIC
+        billing = entry.billing_or(latest.billing if latest else None)
         run_s = (latest.run_s if latest else None) or USUAL_RUN_S
         usd = beat_price(entry.price, run_s, billing, kept_s=_interval_s(record))
-        return None if not usd or entry.cold_start_price is None else float(entry.cold_start_price / usd)
+        return None if entry.cold_start_price is None else worth_of(entry.cold_start_price, usd)
 
     def _tell_worth(self, record: _Record, decider: Adaptive) -> None:
-        entry, target = record.entry, _target(record.entry)
+        entry, target = record.entry, record.entry.cold_share_target
         if entry.cold_start_price is not None:
             self._tell_verdict(record, decider)
             return
@@ -240,24 +241,10 @@ class Learning:
             )
 
 
-class _Open:
-    """A purse that hears of calls in the active hours alone: the others cannot be helped, whatever they are worth."""
-
-    def __init__(self, purse: Purse, record: _Record) -> None:
-        self._purse, self._hours, self._offset = purse, record.entry.hours, record.offset
-
-    def worth_at(self, now_s: float) -> float:
-        """As the purse says."""
-        return self._purse.worth_at(now_s)
-
-    def seen(self, at_s: float, needed: float) -> None:
-        """Pass on what came while the model was to be warm."""
-        if self._hours.always or self._hours.contains(MONDAY - self._offset + timedelta(seconds=at_s)):
-            self._purse.seen(at_s, needed)
-
-
-def _target(entry: ModelSpec) -> float:
-    return entry.cold_target or DEFAULT_COLD_TARGET
+def _inside(purse: Purse, record: _Record) -> Purse:
+    """`purse`, for the calls in the active hours of `record` alone."""
+    hours, offset = record.entry.hours, record.offset
+    return Within(purse, lambda at_s: hours.always or hours.contains(moment_at(at_s, offset)))
 
 
 def _interval_s(record: _Record) -> float:

@@ -20,15 +20,13 @@ from warmer.core.backtest.simulate import simulate
 from warmer.core.backtest.trace import SECOND, Trace, microseconds, midnight_of
 from warmer.core.backtest.world import World
 from warmer.core.learned import Learned
-from warmer.core.policy import MAX_LEAD
-from warmer.core.price import Billing, beat_price
-from warmer.core.spec import DEFAULT_COLD_TARGET, ModelSpec, PolicyName, TargetKind
-from warmer.core.worth import MOST_WORTH, Goal, Price, Purse
+from warmer.core.policy import lead_from
+from warmer.core.price import USUAL_RUN_S, Billing, beat_price, boot_beats
+from warmer.core.spec import ModelSpec, PolicyName
+from warmer.core.worth import Goal, Price, Within, worth_of
 
 USUAL = World()
 """What is taken for true of a host until it has been learned: an idle time-out of 60 s, boots of 12 s."""
-USUAL_RUN_S = 0.3
-"""What a minimal heartbeat runs for, until the model's own is known."""
 # A floor keeps warm throughout, as `aware` does; what it costs is not counted in heartbeats.
 _NAMES = {PolicyName.OBSERVE: "none", PolicyName.FLOOR: "aware"}
 """What a backtest calls a policy, where it has another name for it."""
@@ -76,11 +74,7 @@ class Host:
 
     def beat_usd(self, entry: ModelSpec) -> Decimal | None:
         """What a heartbeat of `entry` is reckoned at; None where its price is unknown."""
-        billing = entry.billing or self.billing
-        if billing is None:
-            is_deployment = entry.target.kind is TargetKind.DEPLOYMENT
-            billing = Billing.DEPLOYMENT if is_deployment else Billing.PUBLIC
-        return beat_price(entry.price, self.run_s, billing, kept_s=self.interval_s(entry))
+        return beat_price(entry.price, self.run_s, entry.billing_or(self.billing), kept_s=self.interval_s(entry))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +112,7 @@ def replay_entry(entry: ModelSpec, traffic: Traffic, host: Host) -> Replay:
     settings = settings_of(entry, host)
     if entry.hours.always or entry.policy is PolicyName.OBSERVE:
         return next(policy(_NAMES.get(entry.policy, entry.policy), settings).on(traffic.trace, host.world))
-    lead = timedelta(seconds=host.lead_s) if entry.lead is None else entry.lead
-    windows = _Windows.of(entry, traffic, min(lead, MAX_LEAD))
+    windows = _Windows.of(entry, traffic, lead_from(entry, host.lead_s))
     decider = _Inside(_decider(entry, settings, host, windows), windows)
     (arrivals,) = traffic.trace.models
     return simulate(arrivals, traffic.trace.end, decider, host.world, interval=settings.interval)
@@ -128,15 +121,16 @@ def replay_entry(entry: ModelSpec, traffic: Traffic, host: Host) -> Replay:
 def settings_of(entry: ModelSpec, host: Host) -> Settings:
     """The settings of a backtest that say what `entry` says."""
     worth = Settings().cold_start_worth
+    target: float | None = entry.cold_share_target
     if entry.cold_start_price is not None:
-        usd = host.beat_usd(entry)
         # Where no price is known nothing can be found worth it, by the live policy either.
-        worth = 0.0 if usd is None else min(float(entry.cold_start_price / usd), MOST_WORTH) if usd else MOST_WORTH
-    target = None if entry.cold_start_price is not None else entry.cold_target or DEFAULT_COLD_TARGET
+        worth, target = worth_of(entry.cold_start_price, host.beat_usd(entry)) or 0.0, None
+    interval_s = host.interval_s(entry)
     return Settings(
-        interval=microseconds(host.interval_s(entry)),
+        interval=microseconds(interval_s),
         cold_start_worth=worth,
         cold_target=target if entry.policy is PolicyName.ADAPTIVE else None,
+        boot_beats=boot_beats(entry.billing_or(host.billing), boot_s=host.boot_s, interval_s=interval_s),
     )
 
 
@@ -146,8 +140,13 @@ def _decider(entry: ModelSpec, settings: Settings, host: Host, windows: _Windows
             return Fixed(interval_s=settings.interval_s)
         case PolicyName.ADAPTIVE:
             target = settings.cold_target
-            purse = Price(settings.cold_start_worth) if target is None else _InsidePurse(Goal(target), windows)
-            return Adaptive(interval_s=settings.interval_s, boot_s=host.world.boot_median / SECOND, purse=purse)
+            purse = Price(settings.cold_start_worth) if target is None else Within(Goal(target), windows.is_open)
+            return Adaptive(
+                interval_s=settings.interval_s,
+                boot_s=host.world.boot_median / SECOND,
+                purse=purse,
+                boot_price=settings.boot_beats,
+            )
         case _:
             return Stop(interval_s=settings.interval_s, most=inf)
 
@@ -195,16 +194,3 @@ class _Inside:
         """As the decider says, put off to the next window."""
         look_s = self._decider.next_look(now_s, last_activity_s)
         return look_s if look_s == inf else self._windows.allowed_from(look_s)
-
-
-class _InsidePurse:
-    """A purse that hears of calls in the active hours alone: the others cannot be helped, whatever they are worth."""
-
-    def __init__(self, purse: Purse, windows: _Windows) -> None:
-        self._purse, self._windows = purse, windows
-        self.worth_at = purse.worth_at
-
-    def seen(self, at_s: float, needed: float) -> None:
-        """Pass on what came while the model was to be warm."""
-        if self._windows.is_open(at_s):
-            self._purse.seen(at_s, needed)

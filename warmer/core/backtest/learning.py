@@ -22,7 +22,7 @@ from warmer.core.prospect import MONDAY, USUAL_BOOT_S, Prospect, has_moved
 from warmer.core.spec import ModelSpec, PolicyName, Target, TargetKind
 from warmer.core.state import ModelState
 from warmer.core.traffic import RECENT, calls_per_s
-from warmer.core.worth import Goal, Price, Purse
+from warmer.core.worth import Goal, Price, Purse, Silent
 
 LEARNERS = (PolicyName.FIXED, PolicyName.AWARE, PolicyName.ADAPTIVE)
 """The policies that learn the idle time-out."""
@@ -63,7 +63,7 @@ class Learning(Live):
         seen = Evidence(at=moment(ended_s), gap_s=gap_s, cold=cold, wait_s=wait_s)
         self.learned = self.learned.after(seen)
         if self._decider is not None and has_moved(self._interval_s, self._decider):
-            self._decider = self._forecast(_Silent(self._purse))
+            self._decider = self._forecast(Silent(self._purse))
             for at_s in self._calls_s:
                 self._decider.seen(at_s)
             self._decider.purse = self._purse
@@ -112,16 +112,6 @@ class Learning(Live):
             return state
         self._decider.boot_s = self._boot_s
         return replace(state, prospect=Prospect(decider=self._decider, offset=MONDAY - MIDNIGHT))
-
-
-class _Silent:
-    """A purse that knows already what it would be told."""
-
-    def __init__(self, purse: Purse) -> None:
-        self.worth_at = purse.worth_at
-
-    def seen(self, at_s: float, needed: float) -> None:
-        """Not again."""
 
 
 def replays(

@@ -33,6 +33,7 @@ class Settings:
     learns: bool = False  # nobody is told the interval: LEARNERS find it out, and only what knows the future has it
     cold_start_worth: float = 80.0  # heartbeats that one avoided cold start is worth
     cold_target: float | None = None  # share of requests that may be cold
+    boot_beats: float = 0.0  # heartbeats that a boot costs
 
     @property
     def interval_s(self) -> float:
@@ -121,7 +122,13 @@ def _adaptive(trace: Trace, world: World, settings: Settings) -> Iterator[Replay
         boot_s = world.boot_median / SECOND
         purse = hold(Goal(settings.cold_target), calls, interval_s=settings.interval_s, boot_s=boot_s)
     for arrivals in trace.models:
-        decider = Adaptive(interval_s=settings.interval_s, boot_s=world.boot_median / SECOND, worth=worth, purse=purse)
+        decider = Adaptive(
+            interval_s=settings.interval_s,
+            boot_s=world.boot_median / SECOND,
+            worth=worth,
+            purse=purse,
+            boot_price=settings.boot_beats,
+        )
         yield _stepped(decider, arrivals, trace.end, world, settings)
 
 

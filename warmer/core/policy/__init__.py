@@ -15,7 +15,7 @@ from warmer.core.policy.observe import observe
 from warmer.core.spec import ModelSpec, PolicyName
 from warmer.core.state import ModelState
 
-__all__ = ["Action", "Rest", "Warm", "decide", "lead_of"]
+__all__ = ["Action", "Rest", "Warm", "decide", "lead_from", "lead_of"]
 
 MAX_LEAD = timedelta(minutes=30)
 """A wait past this was a queue, or a host in trouble."""
@@ -57,7 +57,9 @@ def decide(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
 
 def lead_of(state: ModelState, spec: ModelSpec) -> timedelta:
     """How long before opening the first beat of `spec` goes out: by the file, or the measured p95 wait for a boot."""
-    if spec.lead is not None:
-        return spec.lead
-    lead_s = None if state.learned is None else state.learned.lead_s
-    return min(timedelta(seconds=lead_s or 0.0), MAX_LEAD)
+    return lead_from(spec, None if state.learned is None else state.learned.lead_s)
+
+
+def lead_from(spec: ModelSpec, boot_p95_s: float | None) -> timedelta:
+    """The same from the p95 wait for a boot; None where none was seen."""
+    return min(timedelta(seconds=boot_p95_s or 0.0), MAX_LEAD) if spec.lead is None else spec.lead
