@@ -93,6 +93,7 @@ entries = st.builds(
             "lead": st.sampled_from(["auto", "0s", "2m", "1h"]),
             "deadline": st.sampled_from(["5s", "90s", "24h"]),
             "traffic": st.sampled_from(["auto", "off"]),
+            "self_host": st.fixed_dictionaries({"per_hour": st.decimals(0, 1000, places=4)}),
         },
     )
     | st.fixed_dictionaries(

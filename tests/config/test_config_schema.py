@@ -91,6 +91,7 @@ def test_the_schema_accepts_what_the_reader_accepts(path: Path) -> None:
         {"model": "acme/chat", "cold_start_price": 0},
         {"model": "acme/chat", "lead": "soon"},
         {"model": "acme/chat", "price": {"per_second": -1}},
+        {"model": "acme/chat", "self_host": {"per_hour": -1}},
         {"model": "acme/chat", "hardware": "Nvidia T4"},
         {"model": "acme/chat", "traffic": False},
         {"model": "acme/chat", "hours": []},

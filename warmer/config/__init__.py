@@ -109,6 +109,7 @@ def _model(
         # Price and hardware are two ways to say one thing: an entry's own, either of them, goes before the defaults'.
         price=_price(own, table) or _price(defaults, table),
         prices=table,
+        self_host_per_hour=_given(both.get("self_host")).get("per_hour"),
         where=where,
         **_aim(own) or _aim(defaults),
         **{key: both[key] for key in _AS_GIVEN if key in both},

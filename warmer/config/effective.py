@@ -64,6 +64,8 @@ def _model(model: ModelSpec) -> dict[str, Any]:
         shown["billing"] = str(model.billing)
     if model.price is not None:
         shown |= _price(model.price)
+    if model.self_host_per_hour is not None:
+        shown["self_host"] = {"per_hour": model.self_host_per_hour}
     if budget := _budget(model, own=True):
         shown["budget"] = budget
     return shown | {"deadline": format_duration(model.deadline), "traffic": "auto" if model.traffic else "off"}

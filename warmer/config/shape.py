@@ -122,6 +122,11 @@ PerOutput = Annotated[
     PlainValidator(values.read_per_output),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(values.MAX_PER_OUTPUT)}),
 ]
+PerHour = Annotated[
+    Decimal,
+    PlainValidator(values.read_per_hour),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(values.MAX_PER_HOUR)}),
+]
 Prices = Annotated[str, PlainValidator(values.read_prices), _text(minLength=1)]
 # A table of the owner's own may have other SKUs: those of the package are for editors to complete.
 Sku = Annotated[
@@ -163,6 +168,21 @@ class PriceShape(_Mapping):
             raise WrongValueError("a price is of a second or of an output, not of both", "keep what is billed")
         if value == {}:
             raise WrongValueError("this price says nothing", f"write {cls.example}")
+        return value
+
+
+class SelfHostShape(_Mapping):
+    """What the model would cost on a machine of the owner's own; for `advise`."""
+
+    example = "self_host: {per_hour: 1.20}"
+
+    per_hour: PerHour = _key("USD for one hour of a GPU of your own, rented or bought.", 1.20)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_something(cls, value: Any) -> Any:
+        if value == {}:
+            raise WrongValueError("this says nothing of a machine of your own", f"write {cls.example}")
         return value
 
 
@@ -255,6 +275,9 @@ class DefaultsShape(_Mapping):
         {"per_output": 0.003},
     )
     hardware: Sku = _key("SKU the model runs on, which gives its price.", "gpu-t4")
+    self_host: SelfHostShape = _key(
+        "What a GPU of your own would cost, for `warmer advise` to compare with.", {"per_hour": 1.20}
+    )
     budget: BudgetShape = _key("The most that the model's beats may cost, in USD.", {"daily": 0.50})
     deadline: Deadline = _key(
         "When a heartbeat is given up, boot included, 5s to 1d; sent as Cancel-After.", "10m", default="10m"
@@ -312,6 +335,7 @@ _BY_KEY: dict[str, type[_Mapping]] = {
     "models": ModelShape,
     "price": PriceShape,
     "budget": BudgetShape,
+    "self_host": SelfHostShape,
 }
 _ELSEWHERE = (
     ("in an entry of `models`", ModelShape),

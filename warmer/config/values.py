@@ -27,6 +27,7 @@ MAX_DEADLINE = timedelta(hours=24)
 MAX_PER_SECOND = Decimal(10)
 """USD. Eight of the dearest GPUs cost a thousandth of it: more is a slip of the decimal point."""
 MAX_PER_OUTPUT = Decimal(100)
+MAX_PER_HOUR = Decimal(1000)
 """USD. A minute of the dearest video costs a tenth of it: more is a slip of the decimal point."""
 MAX_CAP = Decimal(1_000_000)
 """USD a day or a month: more is no cap."""
@@ -284,6 +285,11 @@ def read_cold_start_price(value: Any) -> Decimal:
     if usd == 0:
         raise WrongValueError("at 0 USD nothing is worth a heartbeat", "write `policy: observe`, or a price above 0")
     return usd
+
+
+def read_per_hour(value: Any) -> Decimal:
+    """USD for an hour of a GPU."""
+    return _usd(value, "1.20", MAX_PER_HOUR)
 
 
 def read_cap(value: Any) -> Decimal:
