@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import reduce
 from itertools import accumulate
 from math import exp, inf, nan
 from random import Random
@@ -10,13 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warmer.core.idle_timeout import REMEMBERED, Find, IdleTimeout, learned
+from warmer.core.idle_timeout import Find, IdleTimeout
 
 CALLS_PER_S = 6 / 3600
 
 gaps = st.one_of(st.floats(0, 1e9), st.floats(20, 1200))
 finds = st.builds(Find, gap_s=gaps, cold=st.booleans())
 histories = st.lists(finds, max_size=25)
+
+
+def learned(history: Iterable[Find]) -> IdleTimeout:
+    return reduce(IdleTimeout.after, history, IdleTimeout.unknown())
 
 
 def beat(gap_s: float, *, cold: bool = False) -> Find:
@@ -230,8 +235,3 @@ def test_nothing_changes_where_nothing_changed() -> None:
     later = list(host.beats(2000))
     assert later[-1].changed == settled.changed
     assert min(belief.interval_s for belief in later) > 0.6 * 245
-
-
-def test_only_the_latest_finds_make_up_a_belief() -> None:
-    latest = [beat(100), beat(200, cold=True)] * (REMEMBERED // 2)
-    assert learned([beat(3000)] * 500 + latest).interval_s == learned(latest).interval_s

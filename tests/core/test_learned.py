@@ -63,6 +63,11 @@ def test_another_price_puts_the_time_out_in_doubt() -> None:
     assert learned.after(met(20)).idle_timeout.is_known  # a customer's call tells no price
 
 
+def test_a_price_table_of_another_day_puts_nothing_in_doubt() -> None:
+    learned = Learned().after_all([*KNOWN, met(105, price="0.000225/s gpu-t4@2026-11-18")])
+    assert learned.after(met(20, price="0.000225/s gpu-t4@2027-02-01")).idle_timeout.is_known
+
+
 def test_a_doubt_is_settled_in_a_few_finds_where_nothing_has_changed() -> None:
     learned = Learned().after_all([*KNOWN, met(105, version="a"), met(105, version="b")])
     assert not learned.idle_timeout.is_known

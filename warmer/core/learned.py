@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import inf, log
+from statistics import median_high
 
 from warmer.core.history import Evidence
 from warmer.core.idle_timeout import TELLS_FROM_S, Find, IdleTimeout
@@ -28,7 +29,7 @@ class Learned:
     idle_timeout: IdleTimeout = field(default_factory=IdleTimeout.unknown)
     boots_s: tuple[float, ...] = ()  # the latest waits for a boot, oldest first
     versions: frozenset[str] = frozenset()  # that were seen running
-    prices: frozenset[str] = frozenset()
+    prices: frozenset[str] = frozenset()  # "0.000225/s", that it was billed at
 
     def after(self, seen: Evidence) -> Learned:
         """The belief once `seen` is known too.
@@ -36,7 +37,7 @@ class Learned:
         A version or price that was never seen is another container, and so is one that boots in quite another time:
         what was learned of the one before is then a guess among others.
         """
-        versions, prices = _with(self.versions, seen.version), _with(self.prices, seen.price)
+        versions, prices = _with(self.versions, seen.version), _with(self.prices, _amount(seen.price))
         known = replace(self, versions=versions, prices=prices)
         if 0 < len(self.versions) < len(versions) or 0 < len(self.prices) < len(prices):
             known = replace(known, idle_timeout=known.idle_timeout.unsettled(), boots_s=())
@@ -77,7 +78,7 @@ class Learned:
     def _after_boot(self, wait_s: float) -> Learned:
         boots_s = (*self.boots_s, wait_s)[-BOOTS:]
         latest, earlier = boots_s[-LATEST_BOOTS:], boots_s[:-LATEST_BOOTS]
-        if len(earlier) >= LATEST_BOOTS and abs(log(_median(latest) / _median(earlier))) > log(OTHER_BOOT):
+        if len(earlier) >= LATEST_BOOTS and abs(log(median_high(latest) / median_high(earlier))) > log(OTHER_BOOT):
             return replace(self, idle_timeout=self.idle_timeout.unsettled(), boots_s=latest)
         return replace(self, boots_s=boots_s)
 
@@ -86,5 +87,6 @@ def _with(known: frozenset[str], seen: str | None) -> frozenset[str]:
     return known if seen is None or seen in known else known | {seen}
 
 
-def _median(values: tuple[float, ...]) -> float:
-    return sorted(values)[len(values) // 2]
+def _amount(price: str | None) -> str | None:
+    """A price without where it is from: a table read on another day is the same hardware still."""
+    return None if price is None else price.partition(" ")[0]

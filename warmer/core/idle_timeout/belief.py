@@ -6,8 +6,6 @@ time-out lies, no more. P(cold | g) = e + (1 - 2e) P(T < g), e the share of verd
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import exp, inf, isfinite, log
 
@@ -216,14 +214,6 @@ class IdleTimeout:
         worth = tells - HURT_PRICE * hurt - COLD_PRICE * gone
         best = int(worth.argmax())
         return exp(float(shapes.log_gap[first + best])) if worth[best] > PROBE_TELLS else None
-
-
-def learned(finds: Iterable[Find], *, prior_median_s: float = PRIOR_MEDIAN_S) -> IdleTimeout:
-    """The belief after `finds`, oldest first; of more than `REMEMBERED`, after the latest of them."""
-    belief = IdleTimeout.unknown(prior_median_s=prior_median_s)
-    for find in deque(finds, maxlen=REMEMBERED):
-        belief = belief.after(find)
-    return belief
 
 
 def _interval_s(mass: Floats) -> float:
