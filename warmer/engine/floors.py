@@ -167,8 +167,8 @@ class Floors:
                     asked = None
                     self._say(step.news, step.floor, actual, wish)
                 continue
-            is_raise = step.floor.wanted > actual.least
-            if is_raise and is_held:
+            raised_for = entry if step.floor.wanted > actual.least else None
+            if raised_for is not None and account.standing.hold(raised_for) is not None:
                 return False
             if has_asked:
                 raise Unavailable(
@@ -176,9 +176,11 @@ class Floors:
                     "for. It is worth another try later"
                 )
             _check_most(actual, step.floor)
+            if raised_for is not None:
+                account.standing.begin_trial()  # before anything is waited for: others come due at the same moment
             if await self._keep(step.floor):
                 asked, has_asked = step.floor, True
-                await self._ask(account, entry if is_raise else None, target, step.floor.wanted)
+                await self._ask(account, raised_for, target, step.floor.wanted)
         return False
 
     async def _ask(self, account: Account, raised_for: ModelSpec | None, target: Target, instances: int) -> None:
@@ -186,8 +188,6 @@ class Floors:
         scaler = account.provider.scaler
         if scaler is None:
             return
-        if raised_for is not None:
-            account.standing.begin_trial()
         try:
             await scaler.set_minimum(target, instances)
         except (Doubtful, Unavailable) as exc:
@@ -196,6 +196,7 @@ class Floors:
                 raise exc from None
         # That an account without credit may lower a floor says nothing of its credit.
         if raised_for is not None:
+            account.standing.accepted(raised_for)
             account.standing.succeeded(raised_for)
 
     async def _keep(self, floor: Floor) -> bool:

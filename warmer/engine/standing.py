@@ -83,25 +83,31 @@ class Standing:
             )
 
     def accepted(self, spec: ModelSpec) -> None:
-        """The provider took a beat of `spec`, however that ends: the account is well, and so is the model's entry."""
-        if self._account is not None:
+        """The provider took what was sent for `spec`, however that ends: its entry is well.
+
+        So is the account where this was its trial. What went out before the account's hold tells nothing of it.
+        """
+        if self._account is not None and self._account.on_trial:
             if self._account.said:
                 get().info(Event.ACCOUNT_RESUMED, was=self._account.reason)
             self._account = None
-        trouble = self._models.get(spec.name)
-        if trouble is not None and trouble.reason is Reason.MODEL_DISABLED:
-            del self._models[spec.name]
-            if trouble.said:
-                get().info(Event.MODEL_ENABLED, model=spec.name)
+        self._enable(spec)
 
     def succeeded(self, spec: ModelSpec) -> None:
-        """A beat of `spec` ended well: nothing speaks against the next."""
-        self.accepted(spec)
+        """A beat of `spec` ended well: nothing speaks against its next."""
+        self._enable(spec)
         self._models.pop(spec.name, None)
 
     def forget(self, name: str) -> None:
         """Start afresh with one model: its entry was changed, or is gone."""
         self._models.pop(name, None)
+
+    def _enable(self, spec: ModelSpec) -> None:
+        trouble = self._models.get(spec.name)
+        if trouble is not None and trouble.reason is Reason.MODEL_DISABLED:
+            del self._models[spec.name]
+            if trouble.said:
+                get().info(Event.MODEL_ENABLED, model=spec.name)
 
     def _left_s(self, trouble: _Trouble) -> float:
         left_s = trouble.ends_at - self._clock.monotonic()
