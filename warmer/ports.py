@@ -214,6 +214,10 @@ class Ledger(Protocol):
         """End of the model's last use that had ended by `moment`; `moment` itself where one was still going on."""
         ...
 
+    def salt(self) -> bytes:
+        """What hashes of inputs are salted with in this ledger, and in no other."""
+        ...
+
     def newest_request_at(self) -> datetime | None:
         """Creation of the newest customer call on record, over all models."""
         ...

@@ -132,6 +132,25 @@ def test_a_customers_call_is_recorded_as_the_facts_of_it() -> None:
     assert (call.verdict, call.status) == (Verdict.WARM, Status.SUCCEEDED)
 
 
+def test_of_a_customers_input_a_salted_hash_is_known_and_nothing_else() -> None:
+    secret = replace(DONE, input={"prompt": "my secret", "seed": 1})
+    call = request_of(secret, "llama", b"salt")
+    assert call.input_hash is not None
+    assert "my secret" not in repr(call)
+    assert (
+        call.input_hash
+        == request_of(replace(DONE, input={"seed": 1, "prompt": "my secret"}), "llama", b"salt").input_hash
+    )
+    for other in (
+        request_of(secret, "llama", b"pepper"),
+        request_of(secret, "whisper", b"salt"),
+        request_of(replace(DONE, input={"prompt": "my secret", "seed": 2}), "llama", b"salt"),
+    ):
+        assert other.input_hash not in (None, call.input_hash)
+    for nothing in (None, {}):
+        assert request_of(replace(DONE, input=nothing), "llama", b"salt").input_hash is None
+
+
 def test_a_customers_call_that_waits_is_unsure_until_it_has_started() -> None:
     waiting = replace(DONE, status=Status.STARTING, started_at=None, completed_at=None, predict_s=None)
     started = replace(waiting, status=Status.PROCESSING, started_at=CREATED + timedelta(seconds=30))

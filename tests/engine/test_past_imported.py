@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -133,7 +134,8 @@ def test_calls_judged_in_one_go_are_judged_as_they_would_have_been_when_they_cam
         await imported(stage)
         assert list(stage.ledger.requests()) == calls
         assert stage.beats() == beats
-        return stage.world, calls
+        # An import does not look at inputs, which the list shows for an hour only.
+        return stage.world, [replace(call, input_hash=None) for call in calls]
 
     async def later(world: World, seen: list[Request]) -> None:
         # As if all of them had been customers: an instance does not care who uses it.

@@ -40,6 +40,27 @@ def test_only_what_is_new_is_read_and_models_that_come_due_together_share_a_read
     run(scene())
 
 
+def test_of_what_customers_send_the_ledger_has_salted_hashes_alone(db: Path) -> None:
+    async def scene() -> None:
+        stage = Stage(db, fixed(LLAMA, 60))
+        for prompt in ("xyzzy the first", "xyzzy the second", "xyzzy the first"):
+            stage.call(LLAMA, prompt=prompt)
+            await stage.account.traffic.refresh(0)
+            await asyncio.sleep(20)
+        await stage.account.traffic.refresh(0)
+        first, second, third = (call.input_hash for call in stage.ledger.requests())
+        assert first == third != second
+        assert None not in (first, second)
+        await stage.until(2 * 3600)
+        await stage.account.traffic.refresh(0)  # the list has let go of the inputs
+        assert [call.input_hash for call in stage.ledger.requests()] == [first, second, third]
+        written = b"".join(path.read_bytes() for path in db.parent.glob(f"{db.name}*"))
+        assert first.encode() in written
+        assert b"xyzzy" not in written
+
+    run(scene())
+
+
 def test_nothing_is_read_where_traffic_is_off(db: Path) -> None:
     async def scene() -> None:
         stage = Stage(db, fixed(BLIP, 60, traffic=False), model(LLAMA, every=60, traffic=False))

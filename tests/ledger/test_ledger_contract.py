@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -338,6 +339,21 @@ def test_an_ended_call_may_be_judged_anew(ledger: Ledger, facts: Any) -> None:
     ledger.add_requests([better])
 
     assert list(ledger.requests()) == [better]
+
+
+def test_a_hash_of_an_input_outlives_a_reading_that_does_not_show_it(ledger: Ledger, facts: Any) -> None:
+    ledger.add_requests([facts.call(completed=None, input_hash="abcd")])
+    ledger.add_requests([facts.call()])
+
+    assert list(ledger.requests()) == [facts.call(input_hash="abcd")]
+
+
+def test_the_salt_of_a_ledger_is_its_own_and_stays(database: Any, open_at: Any, tmp_path: Path) -> None:
+    salt = database.open().salt()
+
+    assert len(salt) == 16
+    assert database.open().salt() == salt
+    assert open_at(tmp_path / "other.db").salt() != salt
 
 
 def test_open_requests_are_those_last_seen_unfinished_since_then(ledger: Ledger, facts: Any) -> None:

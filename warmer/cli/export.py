@@ -28,7 +28,7 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-WITHIN = ("version", "cost_is_estimated")
+WITHIN = ("version", "cost_is_estimated", "input_hash")
 """What warmer goes by, and is no column that programs rely on."""
 
 

@@ -285,3 +285,4 @@ class Request:
     verdict: Verdict
     status: Status
     version: str | None = None
+    input_hash: str | None = None  # salted; alike where inputs are. None: the list did not show the input any more

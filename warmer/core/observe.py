@@ -10,6 +10,7 @@ from decimal import Decimal
 from warmer.core.beat import Observation, OpenBeat, Prediction, Request, Status, Use, Verdict
 from warmer.core.cost import cost_of
 from warmer.core.past import Past
+from warmer.core.repeats import input_hash
 from warmer.core.spec import ModelSpec, TargetKind
 from warmer.core.verdict import baseline_s, judge
 
@@ -74,8 +75,11 @@ def unsent(beat: OpenBeat, error: str, *, certain: bool) -> Observation:
     )
 
 
-def request_of(prediction: Prediction, model: str) -> Request:
-    """A customer's call as facts, of which gap and verdict are not known before it is `judged`."""
+def request_of(prediction: Prediction, model: str, salt: bytes | None = None) -> Request:
+    """A customer's call as facts, of which gap and verdict are not known before it is `judged`.
+
+    Of its input no more than a hash is kept, and without `salt` not even that.
+    """
     return Request(
         model=model,
         prediction_id=prediction.id,
@@ -88,6 +92,7 @@ def request_of(prediction: Prediction, model: str) -> Request:
         verdict=Verdict.UNSURE,
         status=prediction.status,
         version=prediction.version,
+        input_hash=None if salt is None else input_hash(prediction.input, model, salt),
     )
 
 

@@ -102,5 +102,5 @@ def _facts(ledger: Ledger, model: str, calls: Sequence[Prediction]) -> list[Requ
     first, last = calls[0].created_at, calls[-1].created_at
     uses = {use.id: use for use in ledger.uses(model, first - JUST_ENDED, last)} | {c.id: Use.of(c) for c in calls}
     past = Past(sorted(uses.values(), key=lambda use: use.created_at), ledger.last_activity_before(model, first))
-    warm_waits = ledger.history(model).warm_waits
-    return [judged(request_of(call, model), past, warm_waits) for call in calls]
+    warm_waits, salt = ledger.history(model).warm_waits, ledger.salt()
+    return [judged(request_of(call, model, salt), past, warm_waits) for call in calls]

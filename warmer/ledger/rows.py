@@ -120,6 +120,7 @@ def request_row(call: Request) -> dict[str, Any]:
         "verdict": call.verdict.value,
         "status": call.status.value,
         "version": call.version,
+        "input_hash": call.input_hash,
     }
 
 
@@ -137,6 +138,7 @@ def request_of(row: sa.RowMapping) -> Request:
         verdict=Verdict(row["verdict"]),
         status=Status(row["status"]),
         version=row["version"],
+        input_hash=row["input_hash"],
     )
 
 

@@ -46,7 +46,7 @@ from warmer.ledger.rows import (
     request_row,
     use_of,
 )
-from warmer.ledger.tables import beat_at, beats, floors, imports, requests, ticks
+from warmer.ledger.tables import beat_at, beats, floors, imports, requests, salts, ticks
 
 _BATCH = 500
 _Call = tuple[Any, ...]  # prediction id and model
@@ -246,7 +246,9 @@ class SqlLedger:
         if rows:
             insert = self._insert(requests)
             keys = ("model", "prediction_id")
-            changing = {name: insert.excluded[name] for name in rows[0] if name not in keys}
+            changing: dict[str, Any] = {name: insert.excluded[name] for name in rows[0] if name not in keys}
+            # A later reading may not show the input any more.
+            changing["input_hash"] = sa.func.coalesce(insert.excluded.input_hash, requests.c.input_hash)
             connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changing, where=changes), rows)
         return {(row["prediction_id"], row["model"]) for row in rows} - known
 
@@ -295,6 +297,11 @@ class SqlLedger:
         query = sa.select(requests).where(requests.c.status.in_(queries.OPEN), requests.c.created_at >= since)
         with self._read() as connection:
             return tuple(request_of(row) for row in connection.execute(query).mappings())
+
+    def salt(self) -> bytes:
+        """What hashes of inputs are salted with in this ledger, and in no other."""
+        with self._read() as connection:
+            return bytes(connection.execute(sa.select(salts.c.salt)).scalar_one())
 
     def newest_request_at(self) -> datetime | None:
         """Creation of the newest customer call on record."""

@@ -94,6 +94,7 @@ requests = sa.Table(
     sa.Column("verdict", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("version", sa.Text),
+    sa.Column("input_hash", sa.Text),  # salted, so that repeated inputs are told; never an input
     sa.Index("requests_by_time", "model", "created_at"),
     sa.Index("requests_by_end", "model", "completed_at"),
     sa.Index("requests_in_order", "created_at", "model", "prediction_id"),
@@ -106,6 +107,12 @@ ticks = sa.Table(
     sa.Column("hour", Instant, primary_key=True),  # the full hour, UTC
     sa.Column("reason", sa.Text, primary_key=True),
     sa.Column("count", sa.BigInteger, nullable=False),
+)
+
+salts = sa.Table(
+    "salts",  # of the hashes of inputs: one row, made with the table
+    metadata,
+    sa.Column("salt", sa.LargeBinary, primary_key=True),
 )
 
 imports = sa.Table(
