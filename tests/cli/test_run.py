@@ -152,6 +152,33 @@ def test_a_refused_token_stops_the_account_and_says_so_once(wired: Desk, sandbox
     assert sandbox.creates() == []
 
 
+def test_without_credit_every_model_is_held_at_once_with_one_line(wired: Desk, sandbox: Sandbox) -> None:
+    names = {f"m{number}" for number in range(20)}
+    entry = "{{model: replicate/hello-world, every: 1s, hardware: cpu, name: {}}}"
+    file = str(wired.write("\n".join(entry.format(name) for name in names)))
+    daemon = wired.start("run", "-c", file)
+    daemon.wait_for("beat.sent", 5)
+    detail = "Monthly spend limit reached"
+    sandbox.post("/sandbox/faults", {"kind": "status", "status": 402, "on": "create", "body": {"detail": detail}})
+    paused = daemon.wait_for("account.paused")[0]
+    end = time.monotonic() + PATIENCE_S
+    decided = set[str]()
+    while decided != names:  # each was refused, was held, or ended what it had begun: and decided anew
+        assert time.monotonic() < end
+        time.sleep(0.02)
+        lines = daemon.lines()
+        lines = lines[lines.index(paused) :]
+        decided = {line["model"] for line in lines if line["event"] in ("beat.skipped", "beat.failed", "beat.done")}
+    assert daemon.stop() == 0
+    assert daemon.events("account.paused") == [paused]
+    assert detail in paused["error"]
+    pause = datetime.fromisoformat(paused["until"]) - datetime.fromisoformat(paused["timestamp"])
+    assert pause > timedelta(minutes=2)
+    assert daemon.events("account.resumed") == []
+    assert 1 <= sandbox.get("/sandbox/totals")["replies"]["create"]["402"] <= 20  # what was under way, and no more
+    assert wired.run("once", "-c", file).code == 4
+
+
 def test_one_model_refused_does_not_stop_the_others(wired: Desk) -> None:
     daemon = wired.start("run", "-c", str(wired.write(f"{HELLO}\n{{model: acme/no-such-model}}")))
     line = daemon.wait_for("model.disabled")[0]
