@@ -32,6 +32,7 @@ def test_every_default_is_written_out_and_nothing_else() -> None:
     shown = config.show(config.parse(b"models: [{model: acme/chat}]", path="warmer.yaml"))
     assert shown == {
         "timezone": "UTC",
+        "listen": "127.0.0.1:9177",
         "replicate": {
             "token": "env:REPLICATE_API_TOKEN",
             "base_url": "https://api.replicate.com/v1",
@@ -112,6 +113,7 @@ files = st.fixed_dictionaries(
     {"country": st.just("DE"), "models": st.dictionaries(names, entries, min_size=1, max_size=3)},
     optional={
         "timezone": st.sampled_from(["UTC", "Australia/Lord_Howe"]),
+        "listen": st.sampled_from(["off", "127.0.0.1:0", "localhost:80", "[::]:9177"]),
         "ledger": st.sampled_from(["sqlite:////var/lib/warmer/ledger.db", "sqlite:///here.db"]),
         "defaults": st.fixed_dictionaries({}, optional={"every": st.just("30s"), "hardware": st.just("gpu-t4")}),
     },

@@ -14,7 +14,7 @@ import pytest
 from warmer import config
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Billing, Price, price_of
-from warmer.core.spec import AccountSpec, ModelSpec, PolicyName, SecretRef, Spec, Target, TargetKind
+from warmer.core.spec import AccountSpec, Listen, ModelSpec, PolicyName, SecretRef, Spec, Target, TargetKind
 from warmer.errors import ConfigError
 
 VERSION = "0123456789abcdef" * 4
@@ -95,6 +95,25 @@ models:
         ),
     )
     assert spec.models[0].where == "warmer.yaml:10"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("127.0.0.1:0", Listen(port=0)),
+        ("0.0.0.0:8080", Listen(host="0.0.0.0", port=8080)),
+        ('"[::1]:9177"', Listen(host="::1")),
+        ("warmer.internal:80", Listen(host="warmer.internal", port=80)),
+        ("off", None),  # which is a text: YAML 1.1 took it for false
+    ],
+)
+def test_what_is_listened_on_is_a_host_and_a_port_or_off(written: str, meant: Listen | None) -> None:
+    assert spec_of(f"listen: {written}\nmodels: [{{model: acme/chat}}]").listen == meant
+
+
+def test_this_machine_alone_is_listened_on_where_the_file_says_nothing() -> None:
+    listen = spec_of("models: [{model: acme/chat}]").listen
+    assert (str(listen), listen) == ("127.0.0.1:9177", Listen())
 
 
 def test_defaults_hold_where_an_entry_says_nothing_else() -> None:

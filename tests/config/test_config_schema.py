@@ -16,7 +16,14 @@ from jsonschema import Draft202012Validator
 from warmer import config
 from warmer.core.hours import hidden_rules
 from warmer.core.price import Billing, worst_case
-from warmer.core.spec import AUTO_INTERVAL, DEFAULT_BASE_URL, DEFAULT_COLD_TARGET, DEFAULT_DEADLINE, AccountSpec
+from warmer.core.spec import (
+    AUTO_INTERVAL,
+    DEFAULT_BASE_URL,
+    DEFAULT_COLD_TARGET,
+    DEFAULT_DEADLINE,
+    AccountSpec,
+    Listen,
+)
 from warmer.core.units import format_duration
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +60,7 @@ def test_the_schema_tells_the_defaults_that_hold() -> None:
     told = {key: value["default"] for key, value in keys() if "default" in value}
     assert told == {
         "timezone": "UTC",
+        "listen": str(Listen()),
         "token": str(account.token),
         "base_url": DEFAULT_BASE_URL,
         "creates_per_minute": account.creates_per_minute,

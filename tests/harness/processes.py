@@ -96,14 +96,15 @@ class Desk:
         self.ledger = folder / "ledger.db"
         self._daemons: list[Daemon] = []
 
-    def write(self, models: str, *, top: str = "") -> Path:
-        self.file.write_text(self.text(models, top=top), encoding="utf-8")
+    def write(self, models: str, *, top: str = "", listen: str = "off") -> Path:
+        self.file.write_text(self.text(models, top=top, listen=listen), encoding="utf-8")
         return self.file
 
-    def text(self, models: str, *, top: str = "") -> str:
+    def text(self, models: str, *, top: str = "", listen: str = "off") -> str:
         base = f"base_url: '{self.url}/v1'" if self.url else ""
         return (
-            f"ledger: sqlite:///{self.ledger}\nreplicate: {{token: env:WARMER_TEST_TOKEN, {base}}}\n{top}\nmodels:\n"
+            f"ledger: sqlite:///{self.ledger}\nlisten: {listen}\n"  # several daemons run side by side
+            f"replicate: {{token: env:WARMER_TEST_TOKEN, {base}}}\n{top}\nmodels:\n"
             + "".join(f"  - {line}\n" for line in models.strip().splitlines())
         )
 

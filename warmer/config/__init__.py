@@ -23,7 +23,7 @@ from warmer.config.shape import BudgetShape, ModelShape, json_schema, read_shape
 from warmer.core.budget import Cap, Period
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Price, PriceTable, price_of
-from warmer.core.spec import AccountSpec, ModelSpec, PolicyName, Spec, Target
+from warmer.core.spec import AccountSpec, Listen, ModelSpec, PolicyName, Spec, Target
 from warmer.errors import ConfigError, Fault, UsageError
 
 __all__ = ["dump", "find", "json_schema", "load", "parse", "read_secret", "show"]
@@ -83,6 +83,7 @@ def parse(text: bytes, *, path: str) -> Spec:
         account=AccountSpec(**_given(given.get("replicate"))),
         prices=given.get("prices"),
         ledger=given.get("ledger"),
+        listen=given.get("listen", Listen()),
         path=path,
         digest=hashlib.sha256(text).hexdigest()[:12],
     )

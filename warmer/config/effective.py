@@ -27,6 +27,7 @@ def show(spec: Spec) -> dict[str, Any]:
         shown["prices"] = spec.prices
     if spec.ledger is not None:
         shown["ledger"] = spec.ledger
+    shown["listen"] = "off" if spec.listen is None else str(spec.listen)
     if budget := _budget(spec.models[0], own=False):
         shown["budget"] = budget
     shown["replicate"] = {

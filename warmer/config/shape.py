@@ -27,7 +27,7 @@ from warmer.config import values
 from warmer.config.document import Document
 from warmer.config.faults import Faults, WrongValueError, near_miss, quote, suggest
 from warmer.core.price import PER_SECOND, TABLE, Billing, PriceTable
-from warmer.core.spec import MOST_INSTANCES, PolicyName, SecretRef, Target
+from warmer.core.spec import MOST_INSTANCES, Listen, PolicyName, SecretRef, Target
 
 _EXAMPLE_HOURS = "Mo-Fr 08:00-20:00; PH off"
 
@@ -73,6 +73,7 @@ def _entries(value: Any) -> Any:
 Zone = Annotated[ZoneInfo, PlainValidator(values.read_zone), _text()]
 Country = Annotated[str, PlainValidator(values.read_country), _text("[A-Z]{2}")]
 Ledger = Annotated[str, PlainValidator(values.read_ledger), _text("sqlite:///.+")]
+ListenAt = Annotated[Listen | None, PlainValidator(values.read_listen), _text(f"off|{values.LISTEN}")]
 Secret = Annotated[SecretRef, PlainValidator(values.read_secret_ref), _text(values.REFERENCE)]
 BaseUrl = Annotated[str, PlainValidator(values.read_base_url), _text("https?://.+", format="uri")]
 Rate = Annotated[
@@ -316,6 +317,12 @@ class FileShape(_Mapping):
     ledger: Ledger = _key(
         "Database URL of the durable record, a SQLite file; without it `ledger.db` in the state directory.",
         "sqlite:////var/lib/warmer/ledger.db",
+    )
+    listen: ListenAt = _key(
+        "Where `warmer run` answers over HTTP (health, metrics), HOST:PORT; port 0 is any free one, `off` none.",
+        "0.0.0.0:9177",
+        "off",
+        default="127.0.0.1:9177",
     )
     replicate: AccountShape = _key(
         "How the account at Replicate is reached, and what it allows.", {"token": "env:REPLICATE_API_TOKEN"}

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from warmer.config.faults import BY_REFERENCE, IN_CLEAR, WrongValueError, near_miss, quote, suggest
 from warmer.core.hours import ActiveHours, HoursError
 from warmer.core.price import Billing, PriceTable
-from warmer.core.spec import MIN_DEADLINE, MIN_EVERY, MOST_INSTANCES, PolicyName, SecretRef, Target, TargetKind
+from warmer.core.spec import MIN_DEADLINE, MIN_EVERY, MOST_INSTANCES, Listen, PolicyName, SecretRef, Target, TargetKind
 from warmer.core.units import MICRO, format_duration, parse_duration
 
 MAX_EVERY = timedelta(days=30)
@@ -36,6 +36,7 @@ MAX_COLD_START_PRICE = Decimal(1000)
 MAX_LEAD = timedelta(hours=1)
 """Longer than the longest boot."""
 MAX_PER_MINUTE = 1_000_000
+MAX_PORT = 65_535
 MAX_NAME = 200
 """Characters: a name is a column of a table and a part of an address."""
 MAX_LINE = 2_000
@@ -46,6 +47,7 @@ SLUG = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}/[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 SKU = r"[a-z0-9][a-z0-9.-]{0,99}"
 VERSION = r"[0-9a-f]{64}"
 SHARE = r"\d{1,2}(?:\.\d{1,6})?\s?%"
+LISTEN = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}"
 REFERENCE = r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:[A-Za-z0-9._-]+"
 
 
@@ -107,6 +109,40 @@ def read_ledger(value: Any) -> str:
     if any(sign in rest for sign in "?#") or not rest.isprintable():
         raise WrongValueError(f"{quote(url)} holds more than a path", f"write {example}")
     return url
+
+
+def read_listen(value: Any) -> Listen | None:
+    """Where the daemon answers over HTTP; None is `off`."""
+    example = "127.0.0.1:9177"
+    if value == "off":
+        return None
+    if value is False:
+        raise WrongValueError("`false` is no address to listen on", "write `listen: off`")
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise WrongValueError(f"{value} is a port without a host", f"write 127.0.0.1:{value} for this machine alone")
+    written = _text(value, f"{example}, or off")
+    if not re.fullmatch(LISTEN, written, re.ASCII):
+        raise WrongValueError(f"{quote(written)} is not of the form HOST:PORT", _listen_meant(written, example))
+    host, _, port = written.rpartition(":")
+    host = host.strip("[]")
+    if int(port) > MAX_PORT:
+        raise WrongValueError(f"there is no port {port}", f"write 1 to {MAX_PORT}, or 0 for any free one")
+    if ":" in host or re.fullmatch(r"[\d.]+", host):
+        try:
+            ip_address(host)
+        except ValueError:
+            raise WrongValueError(f"{quote(host)} is not an address", f"write {example}") from None
+    return Listen(host=host, port=int(port))
+
+
+def _listen_meant(written: str, example: str) -> str:
+    if re.fullmatch(r":\d{1,5}", written):
+        return f"write 127.0.0.1{written} for this machine alone, 0.0.0.0{written} for every network it is in"
+    if "://" in written:
+        return f"leave `{written.partition('://')[0]}://` and paths out: {example}"
+    if written.count(":") > 1:
+        return 'put an IPv6 address in brackets and the whole in quotes: "[::1]:9177"'
+    return f"write {example}, or off"
 
 
 def read_secret_ref(value: Any) -> SecretRef:

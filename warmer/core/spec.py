@@ -139,6 +139,17 @@ class ModelSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """Where the daemon answers over HTTP: on this machine alone, unless the file says otherwise."""
+
+    host: str = "127.0.0.1"  # an address or a name, IPv6 without brackets
+    port: int = 9177  # 0: any free one
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """The whole file."""
 
@@ -147,6 +158,7 @@ class Spec:
     account: AccountSpec = field(default_factory=AccountSpec)
     prices: str | None = None  # the file of a price table, relative to this one; None: the package's
     ledger: str | None = None  # a database URL; None: `ledger.db` in the state directory
+    listen: Listen | None = Listen()  # None: `off`
     path: str = field(default="", compare=False)  # of the file, as the person named it
     digest: str = field(default="", compare=False)  # of its bytes: says which edit is in force
 
