@@ -40,3 +40,26 @@ def test_check_says_what_no_beat_can_ever_be_sent_of(desk: Desk) -> None:
     shown = desk.run("check", "-c", file)
     assert shown.code == 0
     assert f"warning: {first}" in shown.out
+
+
+def test_status_shows_the_next_beat_where_the_budget_lets_it_go(wired: Desk) -> None:
+    assert wired.run("once", "-c", str(wired.write(MODEL))).code == 0
+    file = str(wired.write(MODEL, top="budget: {daily: 0.001}"))  # a beat may cost as much, and some is spent
+    document = wired.run("status", "--json", "-c", file).document
+    (row,) = document["models"]
+    assert (row["reason"], row["next_beat_at"]) == ("over_budget", document["budgets"][0]["until"])
+    assert "over_budget" in wired.run("status", "-c", file).out
+    free = wired.run("status", "--json", "-c", str(wired.write(MODEL, top="budget: {daily: 1}"))).document
+    assert free["models"][0]["reason"] != "over_budget"
+
+
+def test_a_plan_ends_each_day_where_the_budget_does(wired: Desk) -> None:
+    assert wired.run("once", "-c", str(wired.write(MODEL))).code == 0
+    file = str(wired.write(MODEL, top="budget: {daily: 0.001}"))
+    document = wired.run("plan", "--days", "2", "--json", "-c", file).document
+    (planned,) = document["models"]
+    assert planned["stopped_from"] == document["from"]
+    assert planned["stopped_by"] == "daily of all models"
+    assert planned["beats"] == 2  # one at the beginning of each day to come
+    assert planned["stops"] == 3
+    assert "stopped by the budget from" in wired.run("plan", "-c", file).out

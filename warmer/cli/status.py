@@ -12,12 +12,13 @@ import typer
 
 from warmer.cli.options import ConfigOption, JsonOption
 from warmer.core.price import FREE, Known
-from warmer.core.spec import ModelSpec, Spec
+from warmer.core.spec import ModelSpec, PolicyName, Spec
 from warmer.ports import Ledger
 
 if TYPE_CHECKING:
     from warmer.core.idle_timeout import IdleTimeout
     from warmer.core.prospect import Prospect
+    from warmer.core.state import Hold
     from warmer.core.worth import Goal
     from warmer.engine.learning import Learning
 
@@ -51,17 +52,25 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: datetime) -> dict[str, Any]:
     from warmer.cli.official import is_left_alone
+    from warmer.core.afford import reserve_told
     from warmer.core.beat import Reason
     from warmer.core.policy import Rest, decide
     from warmer.core.state import Hold, fold
 
     history = ledger.history(model.name)
     knowledge = learning.knowledge(ledger, model, now)
+    last = ledger.latest_beat(model.name)
     hold = Hold(reason=Reason.ALWAYS_ON, until=None) if is_left_alone(model, ledger, now) else None
-    action = decide(now, fold(history, now=now, skew=timedelta(0), hold=hold, knowledge=knowledge), model)
+    state = fold(history, now=now, skew=timedelta(0), hold=hold, knowledge=knowledge)
+    action = decide(now, state, model)
+    due = action.until if isinstance(action, Rest) else now
+    reserve_usd = reserve_told(model, last.billing if last else None, knowledge.learned)
+    if due is not None and (stop := _stop(model, reserve_usd, ledger, due, now)) is not None:
+        action, due = Rest(reason=stop.reason, until=stop.until), stop.until
+        if due is not None and isinstance(later := decide(due, state, model), Rest):
+            due = later.until  # such as the next opening
     midnight = now.astimezone(spec.zone).replace(hour=0, minute=0, second=0, microsecond=0)
     today = list(ledger.beats(since=midnight, model=model.name))
-    last = ledger.latest_beat(model.name)
     cost = sum((beat.cost for beat in today), FREE)
     spent = sum((beat.cost_usd for beat in today if beat.cost_usd is not None), Decimal(0))
     return {
@@ -71,7 +80,7 @@ def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: 
         "last_beat_at": last.created_at if last else None,
         "last_wait_s": last.wait_s if last else None,
         "last_error": last.error if last else None,
-        "next_beat_at": action.until if isinstance(action, Rest) else now,
+        "next_beat_at": due,
         "reason": action.reason,
         "spent_today_usd": cost.usd,
         "spent_today_known_usd": spent,
@@ -81,6 +90,20 @@ def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: 
         "idle_timeout": None if knowledge.learned is None else _idle_timeout(knowledge.learned.idle_timeout),
         "forecast": None if knowledge.prospect is None else _forecast(knowledge.prospect, learning.goal(model), now),
     }
+
+
+def _stop(model: ModelSpec, reserve_usd: Decimal | None, ledger: Ledger, due: datetime, now: datetime) -> Hold | None:
+    """What the caps have against the beat that is due then, if nothing more is spent; as far as the file tells."""
+    from warmer.core.afford import afford, is_price_told
+    from warmer.core.budget import limits
+
+    if model.policy is PolicyName.FLOOR or not is_price_told(model):
+        return None
+    spendings = ledger.spendings(limits(model.caps, due, model.hours.zone), now)
+    stop = afford(spendings, reserve_usd, due, model.interval)
+    # What is still out may come back before then.
+    is_final = stop is not None and (stop.until is None or stop.until in [one.limit.end for one in spendings])
+    return stop if is_final or due <= now else None
 
 
 def _budgets(spec: Spec, ledger: Ledger, now: datetime) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ from warmer.core.price import Billing, worst_case
 from warmer.core.spec import ModelSpec, TargetKind
 from warmer.core.state import Hold
 
+NO_PRICE = "under a cap no beat is sent at an unknown price: write `hardware` or `price`"
+
 
 def reserve_of(request: BeatRequest, learned: Learned | None) -> Decimal | None:
     """What a beat has to reserve, in USD: the most that it may cost. None where nobody knows.
@@ -23,13 +25,24 @@ def reserve_of(request: BeatRequest, learned: Learned | None) -> Decimal | None:
     return worst_case(request.price, request.billing, request.deadline, kept_s)
 
 
+def reserve_told(spec: ModelSpec, billing: Billing | None, learned: Learned | None) -> Decimal | None:
+    """The same as far as it can be told without asking the API. `billing` is the class as last seen, if ever."""
+    by_kind = Billing.DEPLOYMENT if spec.target.kind is TargetKind.DEPLOYMENT else Billing.PUBLIC
+    kept_s = (learned or Learned()).idle_timeout.band_s[1]
+    return worst_case(spec.price, spec.billing or billing or by_kind, spec.deadline, kept_s)
+
+
+def is_price_told(spec: ModelSpec) -> bool:
+    """Whether the file alone says what beats of `spec` cost: of a deployment the API tells the hardware."""
+    return spec.price is not None or spec.target.kind is not TargetKind.DEPLOYMENT
+
+
 def never_sent(spec: ModelSpec) -> str | None:
     """Why no beat of `spec` can ever be sent under its caps, as far as the file tells, and what to write; or None."""
     if not spec.caps:
         return None
     if spec.price is None:
-        known_later = spec.target.kind is TargetKind.DEPLOYMENT  # the API tells what it runs on
-        return None if known_later else "under a cap no beat is sent at an unknown price: write `hardware` or `price`"
+        return NO_PRICE if is_price_told(spec) else None
     most = worst_case(spec.price, spec.billing or Billing.PUBLIC, spec.deadline, 0.0)
     least = min(spec.caps, key=lambda cap: cap.usd)
     if most is None or most <= least.usd:

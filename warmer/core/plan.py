@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from heapq import heapify, heappop, heapreplace
 from statistics import median
 
-from warmer.core.beat import Observation, Request, Status
+from warmer.core.afford import NO_PRICE, afford
+from warmer.core.beat import Observation, Reason, Request, Status
+from warmer.core.budget import Cap, Spending, limits
 from warmer.core.policy import Rest, decide, lead_of
 from warmer.core.price import FREE, Cost, Known
 from warmer.core.spec import ModelSpec, PolicyName
-from warmer.core.state import ModelState
+from warmer.core.state import Hold, ModelState
 
 WEEK = timedelta(days=7)
 """Customers are expected to call as they did in the week before: no shorter span has every day of it."""
@@ -28,10 +31,18 @@ class Outlook:
     state: ModelState
     takes: timedelta = DEFAULT_TAKES  # a beat, from creation to end
     cost_usd: Decimal | None = None  # of one beat; None: unknown
+    reserve_usd: Decimal | None = None  # the most that one may cost, which its caps go by; None: unknown
     calls: tuple[tuple[datetime, timedelta], ...] = ()  # of the week before the start: when, and how long each took
 
     @classmethod
-    def of(cls, state: ModelState, beats: Sequence[Observation], calls: Sequence[Request]) -> Outlook:
+    def of(
+        cls,
+        state: ModelState,
+        beats: Sequence[Observation],
+        calls: Sequence[Request],
+        *,
+        reserve_usd: Decimal | None = None,
+    ) -> Outlook:
         """From recent facts: the beats to come take and cost what those that succeeded did."""
         done = [beat for beat in beats if beat.status is Status.SUCCEEDED]
         spans = [
@@ -43,6 +54,7 @@ class Outlook:
             state=state,
             takes=timedelta(seconds=median(spans)) if spans else DEFAULT_TAKES,
             cost_usd=sum(costs, Decimal(0)) / len(costs) if known else None,
+            reserve_usd=reserve_usd,
             calls=tuple(
                 (call.created_at, (call.completed_at or call.created_at) - call.created_at)
                 for call in sorted(calls, key=lambda call: call.created_at)
@@ -60,22 +72,107 @@ class ModelPlan:
     cost_known: Known  # what is to come is estimated at best
     windows: tuple[tuple[datetime, datetime], ...]  # the active hours, UTC
     note: str | None = None  # why no beat is to come
+    stopped_from: datetime | None = None  # when a cap first leaves too little for the next beat
+    stopped_by: str | None = None  # that cap, in words
+    stops: int = 0  # how many days, or months, end so
 
 
 def plan_model(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) -> ModelPlan:
     """The beats of `spec` from `start` and before `end`, if customers call as in the week before."""
-    if spec.policy is PolicyName.FLOOR:
-        return _held(spec, lead_of(outlook.state, spec), start, end)
-    beats = sum(1 for _ in _beats(spec, outlook, start, end))
-    each = Cost(usd=outlook.cost_usd, is_estimated=True)
-    cost = FREE if not beats else each if each.usd is None else replace(each, usd=each.usd * beats)
-    return ModelPlan(
-        model=spec.name,
-        beats=beats,
-        cost_usd=cost.usd,
-        cost_known=cost.known,
-        windows=spec.hours.windows(start, end),
-    )
+    return plan_models([(spec, outlook)], start, end)[0]
+
+
+def plan_models(
+    entries: Sequence[tuple[ModelSpec, Outlook]], start: datetime, end: datetime, spent: Iterable[Spending] = ()
+) -> list[ModelPlan]:
+    """The same of the models of one file, which share the caps over all. `spent` counts against them at `start`."""
+    purse = _Purse(spent)
+    walks = [_Walk(spec, outlook, _beats(spec, outlook, start, end)) for spec, outlook in entries]
+    coming = [(at, number) for number, walk in enumerate(walks) if (at := walk.step(None)) is not None]
+    heapify(coming)
+    while coming:
+        at, number = coming[0]
+        following = walks[number].pay(at, purse)
+        if following is None:
+            heappop(coming)
+        else:
+            heapreplace(coming, (following, number))
+    return [
+        _held(walk.spec, lead_of(walk.outlook.state, walk.spec), start, end)
+        if walk.spec.policy is PolicyName.FLOOR
+        else walk.result(start, end)
+        for walk in walks
+    ]
+
+
+class _Purse:
+    """What counts against the caps as the plan goes on: what the ledger says, and what it plans itself."""
+
+    def __init__(self, spent: Iterable[Spending]) -> None:
+        # What is out now will have ended by then, for about what any beat costs.
+        self._spent = {one.limit.cap: replace(one, reserved_usd=Decimal(0)) for one in spent}
+
+    def hold(self, spec: ModelSpec, outlook: Outlook, at: datetime) -> Hold | None:
+        """As the ledger is asked before a beat is sent. One that may go is paid at once."""
+        spendings = [self._of(cap, at, spec) for cap in spec.caps]
+        hold = afford(spendings, outlook.reserve_usd, at, spec.interval)
+        cost_usd = outlook.reserve_usd if outlook.cost_usd is None else outlook.cost_usd
+        if hold is None and cost_usd is not None:
+            for one in spendings:
+                self._spent[one.limit.cap] = replace(one, settled_usd=one.settled_usd + cost_usd)
+        return hold
+
+    def _of(self, cap: Cap, at: datetime, spec: ModelSpec) -> Spending:
+        known = self._spent.get(cap)
+        if known is None or known.limit.end <= at:
+            (limit,) = limits([cap], at, spec.hours.zone)
+            return Spending(limit=limit, settled_usd=Decimal(0), reserved_usd=Decimal(0))
+        return known
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One model's way through the days."""
+
+    spec: ModelSpec
+    outlook: Outlook
+    beats: Generator[datetime, Hold | None]
+    sent: int = 0
+    holds: list[tuple[datetime, Hold]] = field(default_factory=list)
+
+    def step(self, hold: Hold | None) -> datetime | None:
+        """When the next beat is due, once it is said what holds the last; None: never."""
+        try:
+            return self.beats.send(hold)
+        except StopIteration:
+            return None
+
+    def pay(self, at: datetime, purse: _Purse) -> datetime | None:
+        """Send the beat that is due, or hold it; when the next is due."""
+        hold = purse.hold(self.spec, self.outlook, at)
+        if hold is None:
+            self.sent += 1
+        else:
+            self.holds.append((at, hold))
+        return self.step(hold)
+
+    def result(self, start: datetime, end: datetime) -> ModelPlan:
+        """What it came to."""
+        each = Cost(usd=self.outlook.cost_usd, is_estimated=True)
+        cost = FREE if not self.sent else each if each.usd is None else replace(each, usd=each.usd * self.sent)
+        has_no_price = any(hold.reason is Reason.PRICE_UNKNOWN for _, hold in self.holds)
+        stops = [] if has_no_price else self.holds
+        return ModelPlan(
+            model=self.spec.name,
+            beats=self.sent,
+            cost_usd=cost.usd,
+            cost_known=cost.known,
+            windows=self.spec.hours.windows(start, end),
+            note=NO_PRICE if has_no_price else None,
+            stopped_from=stops[0][0] if stops else None,
+            stopped_by=str(stops[0][1].cap) if stops else None,
+            stops=len(stops),
+        )
 
 
 def _held(spec: ModelSpec, lead: timedelta, start: datetime, end: datetime) -> ModelPlan:
@@ -98,7 +195,8 @@ def _held(spec: ModelSpec, lead: timedelta, start: datetime, end: datetime) -> M
     )
 
 
-def _beats(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) -> Iterator[datetime]:
+def _beats(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) -> Generator[datetime, Hold | None]:
+    """When beats are due. Each is answered by what holds it, or None where it is sent."""
     spec, state = _settled(spec, replace(outlook.state, in_flight_since=None, hold=None))
     now, prospect = start, state.prospect
     calls = _coming(outlook.calls, start) if spec.traffic else iter(())
@@ -117,7 +215,12 @@ def _beats(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) ->
                 return
             now = max(action.until, now + _STEP)
             continue
-        yield now
+        hold = yield now
+        if hold is not None:
+            if hold.until is None:
+                return
+            now = max(hold.until, now + _STEP)
+            continue
         state = replace(state, slots=state.slots + 1, last_beat_at=now)
         now += outlook.takes
         busy_until = max(busy_until or now, now)
