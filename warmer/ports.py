@@ -154,16 +154,15 @@ class Ledger(Protocol):
         """The provider accepted the beat."""
         ...
 
-    def finish(self, key: BeatKey, observation: Observation) -> bool:
-        """Record how the beat ended. False where that was on record already."""
+    def finish(self, key: BeatKey, observation: Observation, settled: Mapping[str, Cost] | None = None) -> bool:
+        """Record how the beat ended, and what earlier ones are known to have cost by now, by prediction id.
+
+        Both or neither: False, and nothing is changed, where the end was on record already.
+        """
         ...
 
     def spendings(self, limits: Iterable[Limit], at: datetime) -> tuple[Spending, ...]:
         """What counts against each of the limits at `at`, our own clock, whichever process spent it."""
-        ...
-
-    def settle_cost(self, prediction_id: str, cost: Cost) -> None:
-        """Put the cost of a finished beat to what it is known to be by now."""
         ...
 
     def open_beats(self) -> tuple[OpenBeat, ...]:
@@ -260,8 +259,8 @@ class Ledger(Protocol):
         """Finished beats, oldest first."""
         ...
 
-    def latest_beat(self, model: str) -> Observation | None:
-        """The finished beat of `model` that was created last."""
+    def latest_beat(self, model: str, *, sent: bool = False) -> Observation | None:
+        """The finished beat of `model` that was created last. `sent`: of those that reached the provider."""
         ...
 
     def requests(self, *, since: datetime | None = None, model: str | None = None) -> Iterator[Request]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmer.core.beat import Observation, Prediction, Reason, Status, Verdict
+from warmer.core.beat import Observation, Prediction, Reason, Status, Use, Verdict
 from warmer.core.cost import cost_of, settled
 from warmer.core.price import FREE, PER_SECOND, UNKNOWN, Billing, Cost, Known, Price, price_of, worst_case
+from warmer.core.units import from_micros, to_micros
 
 T4 = Price(per_second=Decimal("0.000225"), source="gpu-t4@2026-11-18")
 CREATED = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -22,6 +24,7 @@ DONE = Prediction(
     completed_at=CREATED + timedelta(seconds=0.7),
     predict_s=0.5,
 )
+DONE_AT = CREATED + timedelta(seconds=0.7)
 ONLINE = [Billing.PRIVATE, Billing.DEPLOYMENT]
 ENDS = [status for status in Status if not status.is_open]
 
@@ -46,6 +49,23 @@ def recorded(billing: Billing = Billing.PRIVATE, *, kept_s: float = 300.0) -> Ob
         price=str(T4),
         billing=billing,
         cost_is_estimated=cost.is_estimated,
+    )
+
+
+def estimated(usd: str) -> Cost:
+    return Cost(usd=Decimal(usd), is_estimated=True)
+
+
+def call_at(second: float) -> Use:
+    """A customer's of a second, so long after the beat."""
+    at = DONE_AT + timedelta(seconds=second)
+    return Use(
+        id=f"call-{second}",
+        status=Status.SUCCEEDED,
+        created_at=at,
+        started_at=at,
+        completed_at=at + timedelta(seconds=1),
+        wait_s=0.0,
     )
 
 
@@ -93,22 +113,36 @@ def test_without_a_price_a_cost_is_nothing_for_certain_or_unknown(billing: Billi
 
 @pytest.mark.parametrize("billing", ONLINE)
 @pytest.mark.parametrize(
-    ("next_use_s", "usd"),
+    ("next_s", "usd"),
     [(0.0, "0.000112"), (-5.0, "0.000112"), (20.0, "0.004612"), (300.0, "0.067612"), (4000.0, "0.067612")],
 )
-def test_idle_time_is_charged_until_the_next_use(billing: Billing, next_use_s: float, usd: str) -> None:
-    beat = recorded(billing)
-    assert beat.completed_at is not None
-    cost = settled(beat, beat.completed_at + timedelta(seconds=next_use_s), price=T4, kept_s=300.0)
+def test_idle_time_is_charged_until_the_next_beat(billing: Billing, next_s: float, usd: str) -> None:
+    assert settled(recorded(billing), DONE_AT + timedelta(seconds=next_s), price=T4, kept_s=300.0) == estimated(usd)
 
-    assert cost == Cost(usd=Decimal(usd), is_estimated=True)
+
+@pytest.mark.parametrize(
+    ("called_s", "seconds"),
+    [
+        ((), 300.5),
+        ((-1000,), 300.5),  # its instance had gone long before
+        ((200,), 200.5 - 40),  # the customer's from there on, who alone would have met a boot
+        ((-100,), 300.5 - 241.5),  # the customer's for 200 s longer, and for the boot that the call did not meet
+        ((-100, 50), 0),  # and on from the next call
+        ((-100, 100, 200), 0),
+        ((-100, 290), 290.5 - 241.5 - 40),
+    ],
+)
+def test_what_customers_alone_would_have_held_is_not_charged(called_s: Sequence[float], seconds: float) -> None:
+    calls = [call_at(second) for second in called_s]
+    cost = settled(recorded(), DONE_AT + timedelta(seconds=900), price=T4, kept_s=300.0, boot_s=40.0, calls=calls)
+
+    assert cost.usd == from_micros(to_micros(Decimal(str(seconds)) * Decimal("0.000225")))
 
 
 def test_a_settled_cost_never_rises() -> None:
     beat = recorded(kept_s=60.0)
-    assert beat.completed_at is not None
 
-    assert settled(beat, beat.completed_at + timedelta(seconds=200), price=T4, kept_s=300.0) == beat.cost
+    assert settled(beat, DONE_AT + timedelta(seconds=200), price=T4, kept_s=300.0) == beat.cost
 
 
 def test_what_cannot_be_settled_stays_as_it_was() -> None:
@@ -116,7 +150,7 @@ def test_what_cannot_be_settled_stays_as_it_was() -> None:
     other = Price(per_second=Decimal("0.001"), source="file")
     unknown = replace(recorded(), cost_usd=None, cost_is_estimated=False)
 
-    assert settled(recorded(), None, price=T4, kept_s=300.0) == recorded().cost
+    assert settled(replace(recorded(), completed_at=None), later, price=T4, kept_s=300.0) == recorded().cost
     assert settled(recorded(), later, price=other, kept_s=300.0) == recorded().cost
     assert settled(recorded(), later, price=None, kept_s=300.0) == recorded().cost
     assert settled(unknown, later, price=T4, kept_s=300.0) == UNKNOWN

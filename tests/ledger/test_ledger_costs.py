@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,8 +11,11 @@ from typing import Any
 import pytest
 
 from warmer.core.budget import Cap, Limit, Period
-from warmer.core.price import UNKNOWN, Cost, Price
+from warmer.core.price import FREE, UNKNOWN, Cost, Price
+from warmer.errors import LedgerError
 from warmer.ports import Ledger
+
+DEAR = {"cost_usd": Decimal("0.067612"), "cost_is_estimated": True}
 
 
 @pytest.mark.parametrize(
@@ -26,19 +31,46 @@ def test_how_a_cost_is_known_comes_back_with_it(ledger: Ledger, facts: Any, cost
     assert kept.cost == cost
 
 
-def test_a_cost_is_put_right_and_counted_as_that(ledger: Ledger, facts: Any) -> None:
-    assert ledger.claim(facts.claim())
-    ledger.finish(facts.key(), facts.observation(cost_usd=Decimal("0.067612"), cost_is_estimated=True))
+def test_a_cost_is_put_right_with_the_end_of_a_later_beat_and_counted_as_that(ledger: Ledger, facts: Any) -> None:
+    facts.record(ledger, 1, created=0, **DEAR)
+
+    for slot, usd in enumerate(("0.011205", "0.011205", "0.004612"), start=2):
+        assert ledger.claim(facts.claim(slot))
+        known = {"beat-1": Cost(usd=Decimal(usd), is_estimated=True)}
+        assert ledger.finish(facts.key(slot), facts.observation(f"beat-{slot}", cost_usd=Decimal(0)), known)
+        first = next(beat for beat in ledger.beats() if beat.prediction_id == "beat-1")
+        assert first.cost == known["beat-1"]
+        assert spent(ledger, facts) == Decimal(usd)
+
+
+def test_an_end_that_is_on_record_already_settles_nothing(ledger: Ledger, facts: Any) -> None:
+    facts.record(ledger, 1, created=0, **DEAR)
+    facts.record(ledger, 2, created=60, cost_usd=Decimal(0))
+
+    assert not ledger.finish(facts.key(2), facts.observation("beat-2"), {"beat-1": FREE})
+    assert spent(ledger, facts) == DEAR["cost_usd"]
+
+
+def test_an_end_and_what_it_settles_are_written_together_or_not_at_all(database: Any, facts: Any) -> None:
+    ledger = database.open()
+    facts.record(ledger, 1, created=0, **DEAR)
+    assert ledger.claim(facts.claim(2))
+
+    with closing(sqlite3.connect(ledger.path)) as other:
+        other.execute("CREATE TRIGGER dies BEFORE UPDATE ON spending BEGIN SELECT RAISE(ABORT, 'the power went'); END")
+    with pytest.raises(LedgerError, match="the power went"):
+        ledger.finish(facts.key(2), facts.observation("beat-2", cost_usd=Decimal(0)), {"beat-1": FREE})
+
+    assert [beat.prediction_id for beat in ledger.beats()] == ["beat-1"]
+    assert [beat.key for beat in ledger.open_beats()] == [facts.key(2)]
+    assert spent(ledger, facts) == DEAR["cost_usd"]
+
+
+def spent(ledger: Ledger, facts: Any) -> Decimal:
     day = timedelta(days=1)
     cap = Cap(model=facts.model, period=Period.DAILY, usd=Decimal(1))
-    limit = Limit(cap=cap, start=facts.start - day, end=facts.start + day)
-
-    for usd in ("0.011205", "0.011205", "0.004612"):
-        ledger.settle_cost("beat-1", Cost(usd=Decimal(usd), is_estimated=True))
-        (kept,) = ledger.beats()
-        (spent,) = ledger.spendings([limit], facts.start)
-        assert kept.cost == Cost(usd=Decimal(usd), is_estimated=True)
-        assert spent.settled_usd == Decimal(usd)
+    (found,) = ledger.spendings([Limit(cap=cap, start=facts.start - day, end=facts.start + day)], facts.start)
+    return found.settled_usd
 
 
 @pytest.mark.parametrize("price", [None, Price(per_output=Decimal("0.003"), source="file")])

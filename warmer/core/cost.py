@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from warmer.core.beat import Observation, Prediction, Status, Verdict
+from warmer.core.beat import Observation, Prediction, Status, Use, Verdict
+from warmer.core.online import added_s
 from warmer.core.price import FREE, UNKNOWN, Billing, Cost, Price
 from warmer.core.units import from_micros, to_micros
 
@@ -32,19 +34,28 @@ def cost_of(seen: Prediction, verdict: Verdict, *, price: Price | None, billing:
     return Cost(usd=_rounded(Decimal(str(seen.run_s)) * price.per_second), is_estimated=not measured)
 
 
-def settled(beat: Observation, next_use: datetime | None, *, price: Price | None, kept_s: float) -> Cost:
-    """The cost of `beat` once it is known when its model was used next; None: not within `kept_s`.
+def settled(
+    beat: Observation,
+    next_at: datetime,
+    *,
+    price: Price | None,
+    kept_s: float,
+    boot_s: float = 0.0,
+    calls: Sequence[Use] = (),
+) -> Cost:
+    """The cost of `beat` once the next one is there, at `next_at`, and so all `calls` between and around them.
 
-    The instance that idled after it is that use's from then on. A cost only falls by this, for what was set aside of a
-    budget was set aside for the whole of the idle window.
+    It pays for the time online that it added to what customers alone would have had: `core.online`. A cost only falls
+    by this, for what was set aside of a budget was set aside for the whole of the idle window.
     """
-    if beat.cost_usd is None or beat.completed_at is None or next_use is None or not _pays_online(beat.billing):
+    if beat.cost_usd is None or beat.completed_at is None or not _pays_online(beat.billing):
         return beat.cost
-    if str(price) != beat.price:  # another one by now: what was reckoned stands
-        return beat.cost
-    idle_s = min(kept_s, max(0.0, (next_use - beat.completed_at).total_seconds()))
-    usd = _online(beat, beat.verdict, price, idle_s).usd
-    return beat.cost if usd is None else Cost(usd=min(usd, beat.cost_usd), is_estimated=True)
+    busy_s = _busy_s(beat, beat.verdict)
+    if busy_s is None or price is None or price.per_second is None or str(price) != beat.price:
+        return beat.cost  # without a price, or at another one by now: what was reckoned stands
+    span = beat.completed_at - timedelta(seconds=busy_s), beat.completed_at
+    seconds = added_s(span, calls, until=max(next_at, beat.completed_at), kept_s=kept_s, boot_s=boot_s)
+    return Cost(usd=min(_rounded(Decimal(str(seconds)) * price.per_second), beat.cost_usd), is_estimated=True)
 
 
 def _by_output(seen: Prediction, price: Price | None) -> Cost:

@@ -27,7 +27,7 @@ from warmer.core.verdict import JUST_ENDED, WARM_AT_MOST_S
 from warmer.engine.budgets import Budgets
 from warmer.engine.contracts import GOOD_FOR, Contracts
 from warmer.engine.desk import Desk
-from warmer.engine.idling import kept_s, settle_last
+from warmer.engine.idling import believed, kept_s, settle_last
 from warmer.engine.learning import Learning
 from warmer.engine.standing import Standing
 from warmer.engine.traffic import Traffic
@@ -363,17 +363,17 @@ class Heartbeat:
 
         def record(ledger: Ledger) -> tuple[Observation, bool]:
             model, created = beat.key.model, prediction.created_at
-            kept = kept_s(self._learning, ledger, beat.request, spec, self._clock.now() + self._provider.skew)
+            host = believed(self._learning, ledger, spec, self._clock.now() + self._provider.skew)
             observation = observe(
                 beat,
                 prediction,
                 others=ledger.uses(model, created - JUST_ENDED, created),
                 last_activity=ledger.last_activity_before(model, created),
                 warm_waits=ledger.history(model).warm_waits,
-                kept_s=kept,
+                kept_s=kept_s(beat.request, host),
             )
-            settle_last(ledger, model, beat.request, created, kept)
-            return observation, ledger.finish(beat.key, observation)
+            settled = settle_last(ledger, model, beat.request, created, host)
+            return observation, ledger.finish(beat.key, observation, settled)
 
         observation, is_news = await self._desk.do(record)
         if spec is not None and observation.status is Status.SUCCEEDED:

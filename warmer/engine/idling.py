@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from warmer.core.beat import BeatRequest
 from warmer.core.cost import settled
 from warmer.core.learned import Learned
+from warmer.core.price import Cost
 from warmer.core.spec import ModelSpec
 from warmer.engine.learning import Learning
 from warmer.ports import Ledger
 
 
-def kept_s(learning: Learning, ledger: Ledger, request: BeatRequest, spec: ModelSpec | None, now: datetime) -> float:
-    """How long the host is thought to keep an idle instance; 0 where idling is free. `now` is the provider's."""
-    if request.billing.bills_run_only:
-        return 0.0
+def believed(learning: Learning, ledger: Ledger, spec: ModelSpec | None, now: datetime) -> Learned:
+    """What is thought of the host, at `now` by the provider's clock."""
     learned = learning.knowledge(ledger, spec, now).learned if spec is not None else None
-    return (learned or Learned()).idle_timeout.median_s
+    return learned or Learned()
 
 
-def settle_last(ledger: Ledger, model: str, request: BeatRequest, created_at: datetime, kept_s: float) -> None:
-    """Now that the beat created at `created_at` has ended: charge the one before it for no more than it kept alone."""
-    last = ledger.latest_beat(model)
+def kept_s(request: BeatRequest, host: Learned) -> float:
+    """How long the host is thought to keep an idle instance; 0 where idling is free."""
+    return 0.0 if request.billing.bills_run_only else host.idle_timeout.median_s
+
+
+def settle_last(
+    ledger: Ledger, model: str, request: BeatRequest, created_at: datetime, host: Learned
+) -> Mapping[str, Cost]:
+    """What the beat before the one created at `created_at` is known to have cost, now that this one has ended.
+
+    By its prediction's id; empty where nothing changes.
+    """
+    last = ledger.latest_beat(model, sent=True)
     if request.billing.bills_run_only or last is None or last.prediction_id is None or last.completed_at is None:
-        return
-    ended = last.completed_at
-    uses = ledger.uses(model, ended, min(created_at, ended + timedelta(seconds=kept_s)))
-    next_use = min((use.created_at for use in uses if use.id != last.prediction_id), default=created_at)
-    cost = settled(last, next_use, price=request.price, kept_s=kept_s)
-    if cost != last.cost:
-        ledger.settle_cost(last.prediction_id, cost)
+        return {}
+    kept = timedelta(seconds=kept_s(request, host))
+    # What customers did longer before, or after, has no part in how long this beat's instance was kept.
+    uses = ledger.uses(model, last.created_at - 2 * kept, min(created_at, last.completed_at + 3 * kept))
+    ours = ledger.known_beats(use.id for use in uses)
+    cost = settled(
+        last,
+        min(created_at, last.completed_at + 3 * kept),
+        price=request.price,
+        kept_s=kept.total_seconds(),
+        boot_s=host.boot_s or 0.0,
+        calls=[use for use in uses if use.id not in ours],
+    )
+    return {} if cost == last.cost else {last.prediction_id: cost}

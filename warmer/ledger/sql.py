@@ -129,8 +129,8 @@ class SqlLedger:
                 .values(prediction_id=prediction.id, created_at=prediction.created_at)
             )
 
-    def finish(self, key: BeatKey, observation: Observation) -> bool:
-        """Record how the beat ended. False where that was on record already."""
+    def finish(self, key: BeatKey, observation: Observation, settled: Mapping[str, Cost] | None = None) -> bool:
+        """Record how the beat ended, and what earlier ones are known to have cost. False where that was on record."""
         may_be_out = observation.status is Status.UNKNOWN
         micros = None if observation.cost_usd is None else to_micros(observation.cost_usd)
         facts = {
@@ -158,6 +158,8 @@ class SqlLedger:
             is_news = result.rowcount == 1
             if is_news and micros:
                 add_up(connection, self._insert, key, micros)
+            for prediction_id, cost in (settled or {}).items() if is_news else ():
+                self._settle_cost(connection, prediction_id, cost)
             return is_news
 
     def spendings(self, limits: Iterable[Limit], at: datetime) -> tuple[Spending, ...]:
@@ -165,16 +167,14 @@ class SqlLedger:
         with self._read() as connection:
             return spendings(connection, limits, at)
 
-    def settle_cost(self, prediction_id: str, cost: Cost) -> None:
-        """Put the cost of a finished beat to what it is known to be by now."""
+    def _settle_cost(self, connection: sa.Connection, prediction_id: str, cost: Cost) -> None:
         by_id = beats.c.prediction_id == prediction_id
         columns = cost_columns(cost)
-        with self._write() as connection:
-            was = connection.execute(sa.select(beats).where(by_id)).mappings().one()
-            connection.execute(sa.update(beats).where(by_id).values(columns))
-            if change := (columns["cost_micros"] or 0) - (was["cost_micros"] or 0):
-                key = BeatKey(model=was["model"], slot=was["slot"], instance=was["instance"])
-                add_up(connection, self._insert, key, change)
+        was = connection.execute(sa.select(beats).where(by_id)).mappings().one()
+        connection.execute(sa.update(beats).where(by_id).values(columns))
+        if change := (columns["cost_micros"] or 0) - (was["cost_micros"] or 0):
+            key = BeatKey(model=was["model"], slot=was["slot"], instance=was["instance"])
+            add_up(connection, self._insert, key, change)
 
     def open_beats(self) -> tuple[OpenBeat, ...]:
         """Beats that were claimed and are not finished, oldest first."""
@@ -213,14 +213,16 @@ class SqlLedger:
             for row in connection.execute(query).mappings():
                 yield observation_of(row)
 
-    def latest_beat(self, model: str) -> Observation | None:
-        """The finished beat of `model` that was created last."""
+    def latest_beat(self, model: str, *, sent: bool = False) -> Observation | None:
+        """The finished beat of `model` that was created last. `sent`: of those that reached the provider."""
         query = (
             sa.select(beats)
             .where(beats.c.model == model, beats.c.status.is_not(None))
             .order_by(beat_at.desc(), beats.c.slot.desc())
             .limit(1)
         )
+        if sent:
+            query = query.where(beats.c.prediction_id.is_not(None))
         with self._read() as connection:
             row = connection.execute(query).mappings().first()
             return observation_of(row) if row else None
