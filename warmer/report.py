@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import IO, Any
 from zoneinfo import ZoneInfo
 
@@ -89,10 +89,22 @@ def money(value: Decimal | None, *, is_estimated: bool = False) -> str:
 
 def cost(summary: Summary) -> str:
     """A summary's cost; what is not known of it is named beside it, and stands alone where nothing is known."""
-    if summary.cost_unknown and summary.cost_unknown == summary.beats:
+    return partly(summary.cost_usd, summary.cost_unknown, summary.beats, is_estimated=summary.cost_is_estimated)
+
+
+def partly(known_usd: Decimal, unknown: int, count: int, *, is_estimated: bool) -> str:
+    """What `count` things cost, of which `unknown` have no known cost."""
+    if unknown and unknown == count:
         return UNKNOWN
-    known = money(summary.cost_usd, is_estimated=summary.cost_is_estimated)
-    return f"{known} + {summary.cost_unknown} {UNKNOWN}" if summary.cost_unknown else known
+    known = money(known_usd, is_estimated=is_estimated)
+    return f"{known} + {unknown} {UNKNOWN}" if unknown else known
+
+
+def figures(value: Decimal | None, *, is_estimated: bool = False) -> str:
+    """USD to three significant figures, for prices that are far below a dollar."""
+    if value is None:
+        return UNKNOWN
+    return f"{'~' if is_estimated else ''}${Context(prec=3).plus(value):f}"
 
 
 def local(moment: datetime | None, zone: ZoneInfo) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmer.core.budget import Cap, Period, Spending, in_the_way, limits, window
+from warmer.core.budget import Cap, Period, Spending, in_the_way, limits, runs_out_at, window
 
 ZONES = st.sampled_from(sorted(available_timezones())).map(ZoneInfo)
 MOMENTS = st.datetimes(datetime(1975, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - as asked
@@ -106,3 +106,22 @@ def test_a_cap_says_what_it_is_of_and_is_an_amount() -> None:
     for usd in ("0", "-1", "NaN", "Infinity"):
         with pytest.raises(ValueError, match="above 0"):
             Cap(model=None, period=Period.DAILY, usd=Decimal(usd))
+
+
+@pytest.mark.parametrize(
+    ("period", "settled", "a_day", "when"),
+    [
+        (Period.DAILY, "0", "2", None),  # half a day is left, and twice what is needed
+        (Period.DAILY, "1", "2", None),  # to the end, and to the last cent
+        (Period.DAILY, "1", "4", "2026-11-21T18:00Z"),
+        (Period.DAILY, "2", "0", "2026-11-21T12:00Z"),  # it has run out
+        (Period.DAILY, "3", "4", "2026-11-21T12:00Z"),  # a cap that was lowered
+        (Period.DAILY, "1.9", "0", None),
+        (Period.MONTHLY, "1", "0.1", None),
+        (Period.MONTHLY, "1", "0.2", "2026-11-26T12:00Z"),
+    ],
+)
+def test_the_day_a_cap_runs_out_on(period: Period, settled: str, a_day: str, when: str | None) -> None:
+    found = runs_out_at(spending("2", settled, period=period), Decimal(a_day), at("2026-11-21T12:00Z"))
+
+    assert found == (None if when is None else at(when))

@@ -8,15 +8,39 @@ from decimal import Decimal
 import pytest
 from harness.pages import ROOT, Page
 
-from warmer.core.beat import Observation, Prediction, Reason, Status, Verdict
+from warmer.core.avoided import avoided
+from warmer.core.beat import Observation, Prediction, Reason, Request, Status, Verdict
 from warmer.core.cost import cost_of, settled
+from warmer.core.history import Evidence
+from warmer.core.learned import Learned
 from warmer.core.price import Billing, Cost, Known, Price, price_of, worst_case
+from warmer.core.spent import Warming
 from warmer.core.units import parse_duration
 
 BILLING = Page(ROOT / "docs" / "billing.md")
 CREATED = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 EXAMPLES = [[cell.strip("`") for cell in row] for row in BILLING.table("Worked examples")]
 WORST = [[cell.strip("`") for cell in row] for row in BILLING.table("The most that a beat may cost")]
+
+
+RUN = timedelta(seconds=1.5)
+HOST = Learned().after_all(Evidence(at=CREATED, gap_s=gap, cold=gap > 300, wait_s=20) for gap in (295.0, 305.0) * 30)
+
+
+def called(after_s: float, verdict: Verdict) -> Request:
+    at = CREATED + timedelta(seconds=after_s)
+    return Request(
+        model="m",
+        prediction_id=f"call-{after_s}",
+        created_at=at,
+        started_at=at,
+        completed_at=at + RUN,
+        gap_s=None,
+        wait_s=0.0,
+        run_s=RUN.total_seconds(),
+        verdict=verdict,
+        status=Status.SUCCEEDED,
+    )
 
 
 def price_in(cell: str) -> Price | None:
@@ -88,6 +112,24 @@ def test_a_worked_example_comes_out_as_told(row: list[str]) -> None:
 @pytest.mark.parametrize("row", WORST, ids=lambda row: f"{row[0]}-{row[1] or 'none'}")
 def test_a_worst_case_comes_out_as_told(row: list[str]) -> None:
     assert worst_case(price_in(row[1]), Billing(row[0]), parse_duration(row[2]), float(row[3])) == usd_in(row[4])
+
+
+def test_the_example_of_an_avoided_cold_start_comes_out_as_told() -> None:
+    section = BILLING.section("What an avoided cold start costs")
+    rows = [[cell.strip("`") for cell in row] for row in BILLING.table("What an avoided cold start costs")]
+    calls = [called(float(after), Verdict(found)) for after, who, found, *_ in rows if who == "call"]
+    beats = [
+        Warming(model="m", reason="idle", begins=at, ends=at + RUN, cost=Cost(usd=Decimal(cost)))
+        for at, cost in ((CREATED + timedelta(seconds=float(row[0])), row[4]) for row in rows if row[1] == "beat")
+    ]
+    found = avoided(calls, beats, HOST, start=CREATED, end=CREATED + timedelta(days=1))
+
+    unwarmed = [row[3] for row in rows if row[1] == "call" and "not counted" not in row[5]]
+    assert (found.calls, found.unwarmed_cold) == (len(unwarmed), unwarmed.count("cold"))
+    assert found.cold_starts is not None
+    assert f"Avoided: {found.cold_starts:g} cold starts." in section
+    assert f"Cost: {sum(beat.cost.usd or 0 for beat in beats)}." in section
+    assert f"Price of one: {found.price_usd}." in section
 
 
 def test_every_word_for_how_a_sum_is_known_is_told() -> None:

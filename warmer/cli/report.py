@@ -28,40 +28,55 @@ def report(
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values on stdout.")] = False,
 ) -> None:
-    """What was found, how long it took and what it cost, by model and day."""
+    """What was found, how long it took and what it cost, by model, day and reason; what it was good for."""
     from warmer import report as form
+    from warmer.cli import report_money as money
     from warmer.cli import wiring
     from warmer.clock import SystemClock
+    from warmer.core.avoided import BEFORE
     from warmer.core.insight import summarise
     from warmer.core.plain import plain
+    from warmer.core.spent import Warming, spent_by_reason
 
     spec = wiring.load(config)
     ledger = wiring.ledger_of(spec)
     now = SystemClock().now()
     start = now - since
-    beats, calls = list(ledger.beats(since=start)), list(ledger.requests(since=start))
+    beats, earlier = list(ledger.beats(since=start)), list(ledger.requests(since=start - BEFORE))
+    calls = [call for call in earlier if call.created_at >= start]
+    warmings = [Warming.of(beat) for beat in beats]
     names = [model.name for model in spec.models]
     whole = summarise(beats, calls, models=names, zone=spec.zone, ticks=ledger.ticks(start))
     days = summarise(beats, calls, models=names, zone=spec.zone, by_day=True)
-    shadows = _shadows(spec, calls, ledger, now)
-    if as_json:
-        models = [form.summary_facts(row) | {"ticks": row.reasons} for row in whole]
-        document = {
-            "schema": 1,
-            "from": start,
-            "to": now,
-            "models": models,
-            "days": [form.summary_facts(row) for row in days],
-            "shadows": [_shadow_facts(one, whole) for one in shadows],
-        }
-        form.write_json(document, sys.stdout)
-    elif as_csv:
+    if as_csv and not as_json:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         for index, row in enumerate(days):
             facts = _flat(plain(form.summary_facts(row)))
             if index == 0:
                 writer.writerow(facts)
             writer.writerow(["" if value is None else value for value in facts.values()])
+        return
+    spent = spent_by_reason(warmings, models=names, zone=spec.zone)
+    avoided = money.avoided_of(spec, ledger, warmings, earlier, start, now)
+    budgets = list(money.budgets(spec, ledger, warmings, now))
+    shadows = _shadows(spec, calls, ledger, now)
+    if as_json:
+        models = [
+            form.summary_facts(row) | {"ticks": row.reasons, "avoided": money.avoided_facts(avoided.get(row.model))}
+            for row in whole
+        ]
+        by_day = spent_by_reason(warmings, models=names, zone=spec.zone, by_day=True)
+        document = {
+            "schema": 1,
+            "from": start,
+            "to": now,
+            "models": models,
+            "days": [form.summary_facts(row) for row in days],
+            "reasons": [money.spent_facts(one) for one in (*spent, *by_day)],
+            "budgets": budgets,
+            "shadows": [_shadow_facts(one, whole) for one in shadows],
+        }
+        form.write_json(document, sys.stdout)
     else:
         rows = [form.summary_cells(row) for row in (*whole, *days)]
         form.write_table(form.SUMMARY_HEADERS, rows, sys.stdout, left=2)
@@ -69,6 +84,14 @@ def report(
             if row.reasons:
                 told = ", ".join(f"{reason} {count}" for reason, count in row.reasons.items())
                 typer.echo(f"{row.model}: {told}")
+        if spent:
+            typer.echo("")
+            form.write_table(money.REASON_HEADERS, [money.spent_cells(one) for one in spent], sys.stdout, left=2)
+        typer.echo("")
+        for model, one in avoided.items():
+            typer.echo(money.avoided_line(model, one))
+        for budget in budgets:
+            typer.echo(money.budget_line(budget, now.astimezone(spec.zone).date()))
         if shadows:
             typer.echo("\nThe same calls, as they went, and replayed through policy and shadow:")
             form.write_table(

@@ -106,6 +106,15 @@ def in_the_way(spendings: Sequence[Spending], reserve_usd: Decimal) -> Spending 
     return max(stopping, key=lambda one: (one.stops_for_good(reserve_usd), one.limit.end), default=None)
 
 
+def runs_out_at(spending: Spending, usd_a_day: Decimal, now: datetime) -> datetime | None:
+    """When nothing will be left if beats go on to cost `usd_a_day`; None where it lasts until the window's end."""
+    if not spending.left_usd:
+        return now
+    rest = spending.limit.end - now
+    needed = usd_a_day * Decimal(rest / timedelta(days=1))
+    return now + rest * float(spending.left_usd / needed) if needed > spending.left_usd else None
+
+
 def _first(day: date, months: int) -> date:
     """The first day of the month so many after that of `day`."""
     years, month = divmod(day.month - 1 + months, 12)
