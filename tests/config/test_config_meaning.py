@@ -203,6 +203,14 @@ def test_a_deployment_is_a_target_of_its_own() -> None:
     assert model.target == Target(kind=TargetKind.DEPLOYMENT, owner="acme", name="upscaler")
 
 
+def test_what_the_defaults_say_of_beats_passes_a_floor_by() -> None:
+    text = """
+defaults: {every: 1m, deadline: 2m, input: {prompt: hi}, cold_target: 2%, shadow: adaptive, budget: {daily: 1}}
+models: [{deployment: acme/upscaler, policy: floor}, {model: acme/chat}]
+"""
+    assert [model.policy for model in spec_of(text).models] == ["floor", "aware"]
+
+
 @pytest.mark.parametrize("every", ["1s", "1.5s", "2h", "1h30m", "1s500ms", "30d"])
 def test_durations_are_written_with_their_unit(every: str) -> None:
     assert model_of(f"every: {every}").every is not None

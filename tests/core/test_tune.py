@@ -208,3 +208,10 @@ def test_a_suggestion_is_better_by_the_replay_and_is_left_alone_the_next_time(
         assert cost <= now.mean_cost
         assert cold <= max(one.cold_target or DEFAULT_COLD_TARGET, now.days.cold_share)
     assert tune(then.entry, seen, host).suggested is None
+
+
+def test_a_floor_is_passed_by_and_it_says_why() -> None:
+    up = Target(kind=TargetKind.DEPLOYMENT, owner="a", name="b")
+    found = tuned("office", entry(target=up, policy=PolicyName.FLOOR))
+    assert (found.now, found.suggested) == (None, None)
+    assert "floor" in found.why

@@ -14,6 +14,7 @@ from warmer.core.price import Billing
 from warmer.core.spec import PolicyName
 
 _BOTH_AIMS = {"cold_target", "cold_start_price"}
+_OF_BEATS = {"every", "input", "deadline"}
 _TWO_AIMS = (
     "`cold_target` and `cold_start_price` are two answers to one question",
     "keep one: a share to hold, or what one cold start is worth",
@@ -104,7 +105,8 @@ def _check_aim(
     if len(own) == 2:
         faults.add(document.key_place(("models", at, own[1])), *_TWO_AIMS)
         return
-    chosen = (both.get("policy"), both.get("shadow"))
+    is_floor = both.get("policy") == PolicyName.FLOOR  # which has no shadow
+    chosen = (both.get("policy"), None if is_floor else both.get("shadow"))
     if own and PolicyName.ADAPTIVE not in chosen:
         problem = f"only `policy: adaptive` heeds `{own[0]}`"
         faults.add(document.key_place(("models", at, own[0])), problem, "write that policy, or leave this key out")
@@ -183,3 +185,9 @@ def _check_floor(
     if "shadow" in entry:
         place = document.key_place(("models", at, "shadow"))
         faults.add(place, "a floor sends no beats to compare a shadow with", "leave `shadow` out")
+    for key in (key for key in entry if key in _OF_BEATS and target == "deployment"):
+        place = document.key_place(("models", at, key))
+        faults.add(place, f"a floor sends no beats and does not heed `{key}`", "leave it out, or write another policy")
+    if "budget" in entry:
+        place = document.key_place(("models", at, "budget"))
+        faults.add(place, "no budget caps a floor", "leave it out; `warmer plan` says what the floor comes to")

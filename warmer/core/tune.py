@@ -123,6 +123,8 @@ def tune(entry: ModelSpec, traffic: Traffic | None, host: Host) -> Tuned:
     def found(why: str, now: Standing | None = None, suggested: Standing | None = None) -> Tuned:
         return Tuned(model=entry.name, calls=calls, days=days, why=why, now=now, suggested=suggested)
 
+    if entry.policy is PolicyName.FLOOR:
+        return found("its floor holds instances and sends no beats, so there are none to save; see `warmer plan`")
     if not entry.traffic:
         return found("its customers' calls are not read (`traffic: off`), so there is nothing to go by")
     if traffic is None or days < LEAST_DAYS or calls < LEAST_CALLS:
