@@ -109,10 +109,11 @@ def test_what_cannot_be_said_is_not_said_to_be_nothing() -> None:
         assert found.known is Known.UNKNOWN
 
 
-def test_what_avoided_nothing_has_no_price_and_the_most_that_it_can_have_avoided_says_at_least() -> None:
-    found = told([call(100, COLD)], [beat(0)])
+@pytest.mark.parametrize("calls", [[call(100, COLD)], [call(100, COLD), call(200, COLD)]], ids=["none", "less"])
+def test_what_avoided_nothing_has_no_price(calls: list[Request]) -> None:
+    found = told(calls, [beat(0)])
 
-    assert found.cold_starts == 0
+    assert found.cold_starts == found.low == 0
     assert found.price_usd is None
     assert found.why == "it spared no cold start"
 
@@ -214,7 +215,7 @@ def test_every_bar_holds_its_figure(
 
     assert (found.price_usd is None) == (found.why is not None)
     if found.cold_starts is not None:
-        assert 0 <= found.low <= max(found.cold_starts, 0) <= found.high
+        assert 0 <= found.low <= found.cold_starts <= found.high
     if found.price_usd is not None:
         assert found.price_low_usd <= found.price_usd
         assert found.price_high_usd is None or found.price_usd <= found.price_high_usd

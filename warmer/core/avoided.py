@@ -47,7 +47,7 @@ class Avoided:
 
     calls: int = 0  # that warming may have helped
     unwarmed_cold: int | None = None  # of these calls, had nothing been sent
-    cold_starts: float | None = None  # avoided: less what they met. A part of one where what some met is not known
+    cold_starts: float | None = None  # avoided, 0 at least; a part of one where what a call met is doubtful
     low: float | None = None  # where its 90 % interval begins
     high: float | None = None
     price_usd: Decimal | None = None  # of one of them: what was spent in all, divided by their number
@@ -79,7 +79,7 @@ def avoided(
     if not helped.any():
         return Avoided(calls=0, why="nobody called while it was kept warm")
     likely = _Guess.of(ordered, helped, learned, learned.idle_timeout.median_s)
-    # The fewest, where instances stay long by themselves and every doubtful find was a cold one; the most likewise.
+    # The fewest where instances stay long by themselves and every doubtful find was a cold one.
     fewest = _Guess.of(ordered, helped, learned, high_s, doubtful=1.0)
     most = _Guess.of(ordered, helped, learned, low_s, doubtful=0.0)
     days = _Days.since(min(one.begins for one in warmings), end)
@@ -90,7 +90,7 @@ def avoided(
     found = Avoided(
         calls=int(helped.sum()),
         unwarmed_cold=likely.unwarmed_cold,
-        cold_starts=likely.total,
+        cold_starts=max(0.0, likely.total),
         low=min(one.low for one, _ in bars),
         high=max(one.high for one, _ in bars),
         is_estimated=cost.is_estimated,
