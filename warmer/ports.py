@@ -20,10 +20,10 @@ from warmer.core.beat import (
     Use,
 )
 from warmer.core.budget import Limit, Spending
-from warmer.core.floor import Floor, Instances
+from warmer.core.floor import Floor, Instances, Spell
 from warmer.core.history import Evidence, History
 from warmer.core.listing import Import, Page
-from warmer.core.price import Cost
+from warmer.core.price import Cost, Price
 from warmer.core.spec import Target
 
 RECENT_AT_MOST = 10_000
@@ -240,10 +240,18 @@ class Ledger(Protocol):
         """The raises that have not ended."""
         ...
 
-    def keep_floor(self, floor: Floor) -> bool:
-        """Write down the beginning of a raise, or how it goes on from the revision before.
+    def keep_floor(self, floor: Floor, *, at: datetime, price: Price | None = None) -> bool:
+        """Write down the beginning of a raise, or how it goes on from the revision before; and what it holds from now.
 
-        False where another process has done so meanwhile: read it again.
+        `at`: now, by our own clock. `price`: of a second of one of its instances. False where another process has done
+        so meanwhile: read it again.
+        """
+        ...
+
+    def floor_spells(self, since: datetime) -> tuple[Spell, ...]:
+        """For how long floors were raised, by how many instances: what went on after `since`, our own clock.
+
+        In order of their beginning; for `core.floor.held_cost`.
         """
         ...
 

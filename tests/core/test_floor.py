@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,14 +17,17 @@ from warmer.core.floor import (
     Leave,
     News,
     Note,
+    Spell,
     Step,
     Wish,
+    held_cost,
     next_edge,
     plan_floor,
     wish_of,
 )
 from warmer.core.hours import ActiveHours
 from warmer.core.learned import Learned
+from warmer.core.price import FREE, UNKNOWN, Cost, Price, price_of
 from warmer.core.spec import ModelSpec, Target, TargetKind
 from warmer.core.state import ModelState
 
@@ -35,6 +39,7 @@ OPEN = Wish(instances=1, until=CLOSES)
 TARGET = Target(kind=TargetKind.DEPLOYMENT, owner="acme", name="upscaler")
 BERLIN = ZoneInfo("Europe/Berlin")
 NOT_KNOWN = ModelState()
+T4 = price_of("gpu-t4")
 
 
 def floor(**facts: object) -> Floor:
@@ -246,3 +251,40 @@ def test_what_somebody_else_sets_is_never_changed_in_the_same_window(
             raised = host.record is not None and host.record.ended_at is None
             respected = set_to if raised or not is_open else None
         now, was_open = now + timedelta(minutes=2), is_open
+
+
+def spell(begin: int, end: int | None, *, instances: int = 1, price: Price | None = T4) -> Spell:
+    """From and until so many hours from NOW."""
+    lowered_at = None if end is None else NOW + end * HOUR
+    return Spell(
+        deployment=SLUG,
+        model="up",
+        instances=instances,
+        raised_at=NOW + begin * HOUR,
+        lowered_at=lowered_at,
+        price=price,
+    )
+
+
+@pytest.mark.parametrize(
+    ("spells", "usd"),
+    [
+        ([spell(-5, -1)], None),
+        ([spell(3, 4)], None),
+        ([spell(0, 1)], "0.81"),
+        ([spell(-1, 1)], "0.81"),
+        ([spell(1, 9, instances=2)], "1.62"),
+        ([spell(-9, None)], "1.62"),
+        ([spell(0, 1), spell(1, None, instances=3)], "3.24"),
+    ],
+)
+def test_a_floor_costs_every_second_of_every_instance_it_held(spells: list[Spell], usd: str | None) -> None:
+    expected = FREE if usd is None else Cost(usd=Decimal(usd), is_estimated=True)
+    assert held_cost(spells, NOW, NOW + 2 * HOUR) == expected
+
+
+def test_a_floor_of_unknown_price_has_no_known_cost() -> None:
+    by_output = Price(per_output=Decimal("0.003"), source="file")
+    for price in (None, by_output):
+        assert held_cost([spell(0, 1), spell(1, 2, price=price)], NOW, NOW + 2 * HOUR).usd is UNKNOWN.usd
+        assert held_cost([spell(0, 1), spell(1, 2, price=price)], NOW, NOW + HOUR).usd == Decimal("0.81")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,9 +17,11 @@ import pytest
 from engine.stage import INPUT, START, Stage, model, traits
 
 from warmer.core.beat import Status
+from warmer.core.floor import held_cost
 from warmer.core.hours import ActiveHours
-from warmer.core.price import Billing, Known, Price
+from warmer.core.price import PER_SECOND, Billing, Known, Price
 from warmer.core.spec import ModelSpec, PolicyName, TargetKind
+from warmer.engine.floors import Floors
 from warmer.errors import Unavailable
 from warmer.sandbox import predictions as sandbox
 from warmer.sandbox.customers import Shape, Visits, arrivals
@@ -166,3 +169,52 @@ def test_a_month_of_beats_adds_up_to_what_the_host_bills_because_of_them(db: Pat
         assert abs(ours - true) <= true * Decimal(case.within), (ours, true, len(beats))
 
     run(scene())
+
+
+async def floors(stage: Stage, chance: Random) -> None:
+    """Looks after the floor for a month, a few times an hour; dies now and then, and replies are lost."""
+    for minute in range(0, DAYS * 24 * 60, 15):
+        await stage.until(minute * 60.0)
+        life = Floors(stage.desk, stage.clock, lambda: stage.spec.models)
+        stage.host.losing_changes += chance.random() < 0.02
+        await life.sweep(stage.account, stage.spec)
+        if chance.random() < 0.2:
+            await asyncio.sleep(chance.uniform(0, 0.4))
+            await life.abandon()
+        await life.settled()
+
+
+def test_a_month_of_a_floor_adds_up_to_the_seconds_that_it_was_held_for(db: Path) -> None:
+    case = CLASSES["deployment"]
+    entry = replace(case.spec(), policy=PolicyName.FLOOR, lead=timedelta(0), price=None)
+
+    async def scene() -> None:
+        stage = Stage(db, entry, world=case.world())
+        calls = asyncio.ensure_future(customers(stage))
+        await floors(stage, Random(3))
+        await calls
+        await asyncio.sleep(AFTERWARDS_S)
+        end = stage.true.now()
+        stage.world.advance(end)
+        ours = held_cost(stage.ledger.floor_spells(START), START, end)
+        true = billed_while_raised(stage, end)
+        assert ours.known is Known.ESTIMATED
+        assert ours.usd is not None
+        assert abs(ours.usd - true) <= true * Decimal("0.02"), (ours.usd, true)
+
+    run(scene())
+
+
+def billed_while_raised(stage: Stage, end: datetime) -> Decimal:
+    """The host's bill of the time for which the floor was raised, whoever used the instance then."""
+    raised, usd = list[tuple[datetime, datetime]](), Decimal(0)
+    changes = [*stage.host.changes, (end, 0)]
+    for (at, instances), (until, _) in itertools.pairwise(changes):
+        if instances:
+            raised.append((at, until))
+    for stay in stage.world.journal.instances(end):
+        online = sum(
+            max(0.0, (min(until, stay.off_at or end) - max(at, stay.booted_at)).total_seconds()) for at, until in raised
+        )
+        usd += Decimal(str(online)) * PER_SECOND[stay.hardware]
+    return usd

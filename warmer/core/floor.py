@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 
 from warmer.core.policy import lead_of
+from warmer.core.price import FREE, Cost, Price
 from warmer.core.spec import ModelSpec
 from warmer.core.state import ModelState
+from warmer.core.units import from_micros, to_micros
 
 IN_DOUBT = timedelta(minutes=1)
 """A request whose reply never came is carried out within this time, or never: its connection is given up before."""
@@ -58,6 +62,18 @@ class Floor:
     ended_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spell:
+    """A time for which a floor was raised by one number of instances."""
+
+    deployment: str  # owner/name
+    model: str  # the entry's name
+    instances: int  # more than were found
+    raised_at: datetime  # by our own clock, as both stamps
+    lowered_at: datetime | None  # None: it is still raised, as far as is known
+    price: Price | None  # of a second of one instance, as it began; None: unknown
+
+
 class News(Enum):
     """What a step brings that its reader would want to know."""
 
@@ -87,6 +103,38 @@ class Leave:
 
 
 Step = Ask | Note | Leave
+
+
+def held_cost(spells: Iterable[Spell], since: datetime, until: datetime) -> Cost:
+    """What `spells` cost from `since` to `until`: every second of every instance that they held, used or not.
+
+    Estimated: nobody tells when exactly a change took effect. `until` is now at the latest, for a spell that lasts is
+    thought to go on.
+    """
+    total = FREE
+    for spell in spells:
+        seconds = (min(spell.lowered_at or until, until) - max(spell.raised_at, since)).total_seconds()
+        if seconds > 0:
+            per_second = spell.price.per_second if spell.price is not None else None
+            usd = None if per_second is None else spell.instances * Decimal(str(seconds)) * per_second
+            total += Cost(usd=usd, is_estimated=True)
+    return total if total.usd is None else replace(total, usd=from_micros(to_micros(total.usd)))
+
+
+def raised_by(floor: Floor) -> int:
+    """How many instances more than were found it was last read back to hold; none once it is somebody else's."""
+    if floor.ended_at is not None or floor.overruled is not None:
+        return 0
+    return max(0, floor.held - floor.found)
+
+
+def changed_at(floor: Floor, before: Floor | None, now: datetime) -> datetime:
+    """When what it holds came to be so, as far as `before`, the record until `now`, tells.
+
+    What is read back as it was asked for came when it was asked: perhaps by a process that died right after.
+    """
+    is_answer = before is not None and floor.overruled is None and floor.held == before.wanted
+    return before.asked_at if before is not None and is_answer else now
 
 
 def wish_of(now: datetime, spec: ModelSpec, state: ModelState) -> Wish:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from warmer.core.floor import NOTHING, Ask, Floor, Instances, Leave, News, Wish, next_edge, plan_floor, wish_of
+from warmer.core.price import TABLE, Price, price_of
 from warmer.core.spec import ModelSpec, PolicyName, Spec, Target, TargetKind
 from warmer.core.state import ModelState
 from warmer.engine.account import Account
@@ -143,13 +144,14 @@ class Floors:
         target = _target(deployment)
         asked: Floor | None = None  # whose reply nobody has looked at yet
         has_asked = False
+        price = _price_of(entry, None)
         for _ in range(_STEPS):
             wish = await self._wish(account, entry)
             known = await self._desk.do(lambda ledger: ledger.floor(deployment))
             if asked is not None and asked.wanted > asked.found and known is not None and known.ended_at is not None:
                 # Another process ended this raise while our request was on its way: it is to be put back once more.
                 known = replace(asked, number=known.number + 1, revision=1)
-                if not await self._keep(known):
+                if not await self._keep(known, price):
                     continue
             is_ended = known is None or known.ended_at is not None
             is_held = entry is not None and account.standing.hold(entry) is not None
@@ -158,12 +160,13 @@ class Floors:
             if scaler is None:
                 raise ModelRefused(f"the host of {deployment} has no floors", "choose another `policy`")
             actual = await scaler.instances(target)
+            price = _price_of(entry, actual)
             name = entry.name if entry is not None else deployment
             step = plan_floor(self._clock.now(), deployment, name, wish, known, actual.least)
             if isinstance(step, Leave):
                 return True
             if not isinstance(step, Ask):
-                if await self._keep(step.floor):
+                if await self._keep(step.floor, price):
                     asked = None
                     self._say(step.news, step.floor, actual, wish)
                 continue
@@ -178,7 +181,7 @@ class Floors:
             _check_most(actual, step.floor)
             if raised_for is not None:
                 account.standing.begin_trial()  # before anything is waited for: others come due at the same moment
-            if await self._keep(step.floor):
+            if await self._keep(step.floor, price):
                 asked, has_asked = step.floor, True
                 await self._ask(account, raised_for, target, step.floor.wanted)
         return False
@@ -199,8 +202,9 @@ class Floors:
             account.standing.accepted(raised_for)
             account.standing.succeeded(raised_for)
 
-    async def _keep(self, floor: Floor) -> bool:
-        return await self._desk.do(lambda ledger: ledger.keep_floor(floor))
+    async def _keep(self, floor: Floor, price: Price | None) -> bool:
+        now = self._clock.now()
+        return await self._desk.do(lambda ledger: ledger.keep_floor(floor, at=now, price=price))
 
     async def _wish(self, account: Account, entry: ModelSpec | None) -> Wish:
         if entry is None:
@@ -236,6 +240,13 @@ class Floors:
 def _target(deployment: str) -> Target:
     owner, _, name = deployment.partition("/")
     return Target(kind=TargetKind.DEPLOYMENT, owner=owner, name=name)
+
+
+def _price_of(entry: ModelSpec | None, actual: Instances | None) -> Price | None:
+    """Of a second of one instance: the entry's, or that of the hardware that the API tells."""
+    if entry is not None and entry.price is not None:
+        return entry.price
+    return price_of(actual.hardware if actual is not None else None, entry.prices if entry is not None else TABLE)
 
 
 def _check_most(actual: Instances, floor: Floor) -> None:

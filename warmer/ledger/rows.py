@@ -31,7 +31,7 @@ def dump_request(request: BeatRequest) -> str:
             "billing": request.billing.value,
             "input": dict(request.input),
             "deadline_s": request.deadline.total_seconds(),
-            "price": None if request.price is None else _dump_price(request.price),
+            "price": None if request.price is None else _price_parts(request.price),
         }
     )
 
@@ -48,16 +48,26 @@ def load_request(text: str) -> BeatRequest:
         billing=Billing(raw["billing"]),
         input=raw["input"],
         deadline=timedelta(seconds=raw["deadline_s"]),
-        price=None if raw.get("price") is None else _load_price(raw["price"]),  # an older warmer did not write it
+        price=None if raw.get("price") is None else _price_of(raw["price"]),  # an older warmer did not write it
     )
 
 
-def _dump_price(price: Price) -> dict[str, str]:
+def dump_price(price: Price) -> str:
+    """A price as text."""
+    return json.dumps(_price_parts(price))
+
+
+def load_price(text: str) -> Price:
+    """The reverse."""
+    return _price_of(json.loads(text))
+
+
+def _price_parts(price: Price) -> dict[str, str]:
     amounts = {"per_second": price.per_second, "per_output": price.per_output}
     return {"source": price.source} | {key: f"{usd:f}" for key, usd in amounts.items() if usd is not None}
 
 
-def _load_price(raw: Mapping[str, str]) -> Price:
+def _price_of(raw: Mapping[str, str]) -> Price:
     amounts = {key: Decimal(raw[key]) for key in ("per_second", "per_output") if key in raw}
     return Price(source=raw["source"], **amounts)
 

@@ -26,11 +26,11 @@ from warmer.core.beat import (
     Use,
 )
 from warmer.core.budget import Limit, Spending, in_the_way
-from warmer.core.floor import Floor
+from warmer.core.floor import Floor, Spell
 from warmer.core.history import Evidence, History
 from warmer.core.listing import Import
 from warmer.core.past import LONGEST_USE
-from warmer.core.price import Cost
+from warmer.core.price import Cost, Price
 from warmer.core.units import to_micros
 from warmer.core.verdict import BASELINE_WAITS
 from warmer.errors import LedgerError
@@ -46,6 +46,7 @@ from warmer.ledger.rows import (
     request_row,
     use_of,
 )
+from warmer.ledger.spells import keep_spell, spells_of
 from warmer.ledger.tables import beat_at, beats, floors, imports, requests, salts, ticks
 
 _BATCH = 500
@@ -369,20 +370,33 @@ class SqlLedger:
         with self._read() as connection:
             return tuple(Floor(**row) for row in connection.execute(query).mappings())
 
-    def keep_floor(self, floor: Floor) -> bool:
-        """Write a raise down, or how it goes on. False where another process has done so meanwhile."""
+    def keep_floor(self, floor: Floor, *, at: datetime, price: Price | None = None) -> bool:
+        """Write a raise down, or how it goes on, and what it holds. False where another process has done so meanwhile.
+
+        `at`: now, by our own clock. `price`: of a second of one of its instances.
+        """
         row = {field.name: getattr(floor, field.name) for field in fields(floor)}
         before = (
             floors.c.deployment == floor.deployment,
             floors.c.number == floor.number,
             floors.c.revision == floor.revision - 1,
         )
+        known = None
         with self._write() as connection:
             if floor.revision == 1:
                 result = connection.execute(self._insert(floors).values(row).on_conflict_do_nothing())
             else:
+                known = connection.execute(sa.select(floors).where(*before)).mappings().first()
                 result = connection.execute(sa.update(floors).where(*before).values(row))
-            return result.rowcount == 1
+            is_ours = result.rowcount == 1
+            if is_ours:
+                keep_spell(connection, self._insert, floor, Floor(**known) if known else None, at=at, price=price)
+            return is_ours
+
+    def floor_spells(self, since: datetime) -> tuple[Spell, ...]:
+        """For how long floors were raised, by how many instances: what went on after `since`, our own clock."""
+        with self._read() as connection:
+            return spells_of(connection, since)
 
     # -- ticks -------------------------------------------------------------------------------------------------------
 

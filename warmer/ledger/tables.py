@@ -142,3 +142,14 @@ floors = sa.Table(
     sa.Column("closes_at", Instant),
     sa.Column("ended_at", Instant),  # null while something is to be put back
 )
+
+floor_spells = sa.Table(
+    "floor_spells",
+    metadata,
+    sa.Column("deployment", sa.Text, primary_key=True),
+    sa.Column("raised_at", Instant, primary_key=True),
+    sa.Column("lowered_at", Instant),  # null while it lasts
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("instances", sa.Integer, nullable=False),  # more than were found
+    sa.Column("price", sa.Text),  # JSON, of a second of one instance; null: unknown
+)

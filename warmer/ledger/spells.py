@@ -1,0 +1,57 @@
+"""What raised floors held, kept as it changes: for how long, how many instances, at which price."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from warmer.core.floor import Floor, Spell, changed_at, raised_by
+from warmer.core.price import Price
+from warmer.ledger.rows import dump_price, load_price
+from warmer.ledger.tables import floor_spells
+
+
+def keep_spell(
+    connection: sa.Connection,
+    insert: Callable[[sa.Table], Any],
+    floor: Floor,
+    before: Floor | None,
+    *,
+    at: datetime,
+    price: Price | None,
+) -> None:
+    """Where `floor`, written at `at`, holds another number of instances than `before`: end that spell, begin another.
+
+    The price of a spell is that of its beginning.
+    """
+    held = raised_by(floor)
+    if held == (raised_by(before) if before is not None else 0):
+        return
+    moment = changed_at(floor, before, at)
+    is_open = (floor_spells.c.deployment == floor.deployment, floor_spells.c.lowered_at.is_(None))
+    connection.execute(sa.update(floor_spells).where(*is_open).values(lowered_at=moment))
+    if held:
+        row = {
+            "deployment": floor.deployment,
+            "raised_at": moment,
+            "model": floor.model,
+            "instances": held,
+            "price": None if price is None else dump_price(price),
+        }
+        begin = insert(floor_spells).values(row)
+        # One that began at this very moment has lasted for no time.
+        begin = begin.on_conflict_do_update(index_elements=["deployment", "raised_at"], set_=row | {"lowered_at": None})
+        connection.execute(begin)
+
+
+def spells_of(connection: sa.Connection, since: datetime) -> tuple[Spell, ...]:
+    """Those that went on after `since`, in order of their beginning."""
+    goes_on = sa.or_(floor_spells.c.lowered_at.is_(None), floor_spells.c.lowered_at > since)
+    query = sa.select(floor_spells).where(goes_on).order_by(floor_spells.c.raised_at, floor_spells.c.deployment)
+    return tuple(
+        Spell(**{**row, "price": None if row["price"] is None else load_price(row["price"])})
+        for row in connection.execute(query).mappings()
+    )
