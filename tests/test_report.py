@@ -16,6 +16,7 @@ import pytest
 from warmer import report
 from warmer.core.beat import Reason
 from warmer.core.insight import Percentiles, Summary
+from warmer.core.price import UNKNOWN, Cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +190,10 @@ def test_money_is_never_shown_as_nothing_unless_it_is(usd: Decimal | None, text:
         (summary(beats=3, cost_unknown=3), "unknown"),
         (summary(beats=3, cost_usd=Decimal("0.0041"), cost_unknown=2), "$0.0041 + 2 unknown"),
         (summary(beats=3, cost_unknown=2), "$0.0000 + 2 unknown"),
+        (summary(beats=0, floor=Cost(usd=Decimal("0.5"), is_estimated=True)), "~$0.5000"),
+        (summary(beats=1, cost_usd=Decimal("0.25"), floor=Cost(usd=Decimal("0.5"), is_estimated=True)), "~$0.7500"),
+        (summary(beats=0, floor=UNKNOWN), "unknown"),
+        (summary(beats=1, cost_usd=Decimal("0.25"), floor=UNKNOWN), "$0.2500 + 1 unknown"),
     ],
 )
 def test_a_cost_names_what_is_not_known_of_it(row: Summary, text: str) -> None:

@@ -88,8 +88,14 @@ def money(value: Decimal | None, *, is_estimated: bool = False) -> str:
 
 
 def cost(summary: Summary) -> str:
-    """A summary's cost; what is not known of it is named beside it, and stands alone where nothing is known."""
-    return partly(summary.cost_usd, summary.cost_unknown, summary.beats, is_estimated=summary.cost_is_estimated)
+    """What beats and floors of a summary cost; what is not known of it is named, and stands alone if nothing is."""
+    floor = summary.floor
+    return partly(
+        summary.cost_usd + (floor.usd or 0),
+        summary.cost_unknown + (floor.usd is None),
+        summary.beats + (floor.usd != 0),
+        is_estimated=summary.cost_is_estimated or floor.is_estimated,
+    )
 
 
 def partly(known_usd: Decimal, unknown: int, count: int, *, is_estimated: bool) -> str:
@@ -165,6 +171,7 @@ def summary_facts(row: Summary) -> dict[str, Any]:
         "cost_known": row.cost.known,
         "cost_known_usd": row.cost_usd,
         "cost_unknown_beats": row.cost_unknown,
+        "floor_cost_usd": row.floor.usd,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from harness.processes import Desk
+from harness.processes import Desk, Sandbox
 from harness.records import moments_of, record_beat, record_calls
 
 MODELS = "{model: a/b, name: m, hardware: gpu-t4, budget: {daily: 0.5}}\n{model: c/d, hardware: gpu-t4}"
@@ -68,3 +68,16 @@ def test_a_model_that_the_file_has_no_more_has_its_costs_and_no_price(desk: Desk
     assert past["model"] == "m"
     assert past["avoided"]["why"] == "the file has no such model any more"
     assert past["avoided"]["price_usd"] is None
+
+
+def test_a_raised_floor_costs_by_the_second_and_is_no_beat(wired: Desk, sandbox: Sandbox) -> None:
+    floor = "{deployment: acme/upscaler, name: up, policy: floor, hardware: gpu-t4}"
+    file = str(wired.write(floor, top="budget: {daily: 9}"))
+    assert wired.run("once", "-c", file).code == 0
+    document = wired.run("report", "--json", "-c", file).document
+    assert {row["reason"] for row in document["reasons"]} == {"floor"}
+    whole = document["reasons"][0]
+    assert (whole["model"], whole["day"], whole["beats"], whole["cost_known"]) == ("up", None, 0, "estimated")
+    assert Decimal(whole["cost_usd"]) > 0
+    assert document["models"][0]["avoided"]["why"] == "nobody called while it was kept warm"
+    assert Decimal(document["budgets"][0]["usd_a_day"]) == 0  # caps are of beats

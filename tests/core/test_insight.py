@@ -229,3 +229,13 @@ def test_midnight_is_of_the_zone() -> None:
     )
 
     assert [row.day for row in rows] == [date(2026, 11, 20), date(2026, 11, 21)]
+
+
+def test_a_day_with_a_raised_floor_alone_has_its_row() -> None:
+    cost, day = Cost(usd=Decimal("0.5"), is_estimated=True), date(2026, 11, 20)
+    floors = {("a", None): cost, ("a", day): cost}
+
+    (whole,) = summarise([], [], models=["a"], zone=ZULU, floors=floors)
+    days = summarise([beat()], [], models=["a"], zone=ZULU, by_day=True, floors=floors)
+    assert (whole.day, whole.floor, whole.cost) == (None, cost, FREE)
+    assert [(one.day, one.floor, one.beats) for one in days] == [(day, cost, 0), (START.date(), FREE, 1)]

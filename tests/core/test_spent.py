@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmer.core.price import FREE, UNKNOWN, Cost, Known
+from warmer.core.floor import Spell
+from warmer.core.price import FREE, UNKNOWN, Cost, Known, Price
 from warmer.core.spent import Spent, Warming, spent_by_reason, usd_a_day
 
 START = datetime(2026, 11, 21, 22, 30, tzinfo=UTC)
@@ -57,6 +58,36 @@ def test_one_unknown_cost_makes_the_sum_unknown_and_leaves_the_known_part() -> N
 
     assert found.cost.known is Known.UNKNOWN
     assert (found.known_usd, found.unknown, found.count) == (Decimal("0.03"), 1, 3)
+
+
+T4 = Price(per_second=Decimal("0.000225"), source="gpu-t4@2026-11-18")
+
+
+def spell(lowered_at: datetime | None, price: Price | None = T4) -> Spell:
+    return Spell(deployment="o/d", model="d", instances=2, raised_at=START, lowered_at=lowered_at, price=price)
+
+
+def test_a_raised_floor_is_spent_on_day_by_day() -> None:
+    found = list(Warming.of_floor(spell(START + 26 * HOUR), START - HOUR, START + 99 * HOUR, BERLIN))
+
+    assert [(one.begins - START, one.ends - START) for one in found] == [
+        (0 * HOUR, HOUR / 2),  # to midnight in Berlin
+        (HOUR / 2, 24.5 * HOUR),
+        (24.5 * HOUR, 26 * HOUR),
+    ]
+    assert [one.cost.usd for one in found] == [Decimal("0.81"), Decimal("38.88"), Decimal("2.43")]
+    by_day = spent_by_reason(found, models=["d"], zone=BERLIN, by_day=True)
+    assert [(one.reason, one.beats, one.count, one.cost.known) for one in by_day] == [
+        ("floor", 0, 1, Known.ESTIMATED)
+    ] * 3
+
+
+def test_a_floor_that_is_still_raised_costs_until_now_and_one_of_unknown_price_nobody_knows_what() -> None:
+    (found,) = Warming.of_floor(spell(None), START + HOUR, START + 2 * HOUR, BERLIN)
+    assert (found.begins, found.ends, found.cost.usd) == (START + HOUR, START + 2 * HOUR, Decimal("1.62"))
+    (unknown,) = Warming.of_floor(spell(None, None), START + HOUR, START + 2 * HOUR, BERLIN)
+    assert unknown.cost.usd is None
+    assert not list(Warming.of_floor(spell(START), START + HOUR, START + 2 * HOUR, BERLIN))
 
 
 @given(

@@ -6,6 +6,7 @@ import csv
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,7 +37,7 @@ def report(
     from warmer.core.avoided import BEFORE
     from warmer.core.insight import summarise
     from warmer.core.plain import plain
-    from warmer.core.spent import Warming, spent_by_reason
+    from warmer.core.spent import FLOOR, Warming, spent_by_reason
 
     spec = wiring.load(config)
     ledger = wiring.ledger_of(spec)
@@ -44,10 +45,15 @@ def report(
     start = now - since
     beats, earlier = list(ledger.beats(since=start)), list(ledger.requests(since=start - BEFORE))
     calls = [call for call in earlier if call.created_at >= start]
-    warmings = [Warming.of(beat) for beat in beats]
+    sent = [Warming.of(beat) for beat in beats]
+    held = (Warming.of_floor(spell, start, now, spec.zone) for spell in ledger.floor_spells(start))
+    warmings = [*sent, *chain.from_iterable(held)]
     names = [model.name for model in spec.models]
-    whole = summarise(beats, calls, models=names, zone=spec.zone, ticks=ledger.ticks(start))
-    days = summarise(beats, calls, models=names, zone=spec.zone, by_day=True)
+    spent = spent_by_reason(warmings, models=names, zone=spec.zone)
+    by_day = spent_by_reason(warmings, models=names, zone=spec.zone, by_day=True)
+    floors = {(one.model, one.day): one.cost for one in (*spent, *by_day) if one.reason == FLOOR}
+    whole = summarise(beats, calls, models=names, zone=spec.zone, ticks=ledger.ticks(start), floors=floors)
+    days = summarise(beats, calls, models=names, zone=spec.zone, by_day=True, floors=floors)
     if as_csv and not as_json:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         for index, row in enumerate(days):
@@ -56,16 +62,14 @@ def report(
                 writer.writerow(facts)
             writer.writerow(["" if value is None else value for value in facts.values()])
         return
-    spent = spent_by_reason(warmings, models=names, zone=spec.zone)
     avoided = money.avoided_of(spec, ledger, warmings, earlier, start, now)
-    budgets = list(money.budgets(spec, ledger, warmings, now))
+    budgets = list(money.budgets(spec, ledger, sent, now))
     shadows = _shadows(spec, calls, ledger, now)
     if as_json:
         models = [
             form.summary_facts(row) | {"ticks": row.reasons, "avoided": money.avoided_facts(avoided.get(row.model))}
             for row in whole
         ]
-        by_day = spent_by_reason(warmings, models=names, zone=spec.zone, by_day=True)
         document = {
             "schema": 1,
             "from": start,

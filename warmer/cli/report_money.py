@@ -77,7 +77,7 @@ def spent_facts(one: Spent) -> dict[str, Any]:
         "model": one.model,
         "day": one.day,
         "reason": one.reason,
-        "beats": one.count,
+        "beats": one.beats,
         "cost_usd": one.cost.usd,
         "cost_known": one.cost.known,
         "cost_known_usd": one.known_usd,
@@ -90,17 +90,17 @@ def spent_cells(one: Spent) -> tuple[str, ...]:
     from warmer import report
 
     cost = report.partly(one.known_usd, one.unknown, one.count, is_estimated=one.cost.is_estimated)
-    return one.model, one.reason, f"{one.count:,}", cost
+    return one.model, one.reason, f"{one.beats:,}", cost
 
 
-def budgets(spec: Spec, ledger: Ledger, warmings: Sequence[Warming], now: datetime) -> Iterator[dict[str, Any]]:
-    """What is left under each cap of the file, and the day it runs out on at the pace of `warmings`."""
+def budgets(spec: Spec, ledger: Ledger, sent: Sequence[Warming], now: datetime) -> Iterator[dict[str, Any]]:
+    """What is left under each cap of the file, and the day it runs out on at the pace of the beats `sent`."""
     from warmer.core.budget import limits, runs_out_at
     from warmer.core.spent import usd_a_day
 
     caps = sorted(dict.fromkeys(cap for model in spec.models for cap in model.caps), key=lambda cap: cap.model is None)
     for one in ledger.spendings(limits(caps, now, spec.zone), now):
-        pace = usd_a_day(warmings, one.limit.cap.model, now=now)
+        pace = usd_a_day(sent, one.limit.cap.model, now=now)
         runs_out = runs_out_at(one, pace, now)
         yield {
             "cap": str(one.limit.cap),

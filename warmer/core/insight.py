@@ -11,7 +11,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from warmer.core.beat import Observation, Reason, Request, Status, Verdict
-from warmer.core.price import Cost
+from warmer.core.price import FREE, Cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,7 @@ class Summary:
     cost_usd: Decimal = Decimal(0)  # of the beats whose cost is known
     cost_unknown: int = 0  # beats whose cost is not
     cost_is_estimated: bool = False  # for one beat at least
+    floor: Cost = FREE  # of raised floors
     reasons: Mapping[Reason, int] = field(default_factory=dict)  # of ticks; whole stretch only
 
     @property
@@ -76,19 +77,25 @@ def summarise(
     models: Sequence[str],
     zone: ZoneInfo,
     ticks: Mapping[tuple[str, Reason], int] | None = None,
+    floors: Mapping[tuple[str, date | None], Cost] | None = None,
     by_day: bool = False,
 ) -> tuple[Summary, ...]:
-    """A summary for each model, in the order of `models` and then by day. Models of the past follow by name."""
+    """A summary for each model, in the order of `models` and then by day. Models of the past follow by name.
+
+    `floors`: what raised floors cost, by model and day; by model alone where the day is None.
+    """
+    held = {key: cost for key, cost in (floors or {}).items() if (key[1] is not None) is by_day}
     beats_of = defaultdict[tuple[str, date | None], list[Observation]](list)
     calls_of = defaultdict[tuple[str, date | None], list[Request]](list)
     for beat in beats:
         beats_of[beat.model, beat.created_at.astimezone(zone).date() if by_day else None].append(beat)
     for call in calls:
         calls_of[call.model, call.created_at.astimezone(zone).date() if by_day else None].append(call)
-    keys = set(beats_of) | set(calls_of) | (set() if by_day else {(model, None) for model in models})
+    keys = set(beats_of) | set(calls_of) | set(held) | (set() if by_day else {(model, None) for model in models})
     place = {model: index for index, model in enumerate(models)}
     ordered = sorted(keys, key=lambda key: (place.get(key[0], len(place)), key[0], key[1] or date.min))
-    return tuple(_summary(key, beats_of[key], calls_of[key], {} if by_day else (ticks or {})) for key in ordered)
+    counted = {} if by_day else (ticks or {})
+    return tuple(_summary(key, beats_of[key], calls_of[key], counted, held.get(key, FREE)) for key in ordered)
 
 
 def _summary(
@@ -96,6 +103,7 @@ def _summary(
     beats: Sequence[Observation],
     calls: Sequence[Request],
     ticks: Mapping[tuple[str, Reason], int],
+    floor: Cost,
 ) -> Summary:
     model, day = key
     finds = [(beat.verdict, beat.wait_s) for beat in beats] + [(call.verdict, call.wait_s) for call in calls]
@@ -114,6 +122,7 @@ def _summary(
         cost_usd=sum((beat.cost_usd for beat in beats if beat.cost_usd is not None), Decimal(0)),
         cost_unknown=sum(beat.cost_usd is None for beat in beats),
         cost_is_estimated=any(beat.cost_is_estimated for beat in beats),
+        floor=floor,
         reasons={reason: count for (name, reason), count in sorted(ticks.items()) if name == model},
     )
 

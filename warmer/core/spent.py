@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -11,19 +11,23 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from warmer.core.beat import Observation
+from warmer.core.budget import Period, window
+from warmer.core.floor import Spell, held_cost
 from warmer.core.price import FREE, Cost
 from warmer.core.units import from_micros, to_micros
 
+FLOOR = "floor"
+"""The reason of what a raised floor cost: no beat was sent."""
 _LEAST_SEEN = timedelta(hours=1)
 """A pace is not told from less: the first beats of all meet boots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warming:
-    """One beat, or a while of a raised floor."""
+    """One beat, or a day of a raised floor."""
 
     model: str
-    reason: str  # of the beat, or `floor`
+    reason: str  # of the beat, or FLOOR
     begins: datetime
     ends: datetime
     cost: Cost
@@ -39,6 +43,17 @@ class Warming:
             cost=beat.cost,
         )
 
+    @classmethod
+    def of_floor(cls, spell: Spell, since: datetime, until: datetime, zone: ZoneInfo) -> Iterator[Self]:
+        """What `spell` held from `since` to `until`, day by day. `until` is now at the latest."""
+        begins, end = max(spell.raised_at, since), min(spell.lowered_at or until, until)
+        while begins < end:
+            _, midnight = window(Period.DAILY, begins, zone)
+            ends = min(midnight, end)
+            cost = held_cost([spell], begins, ends)
+            yield cls(model=spell.model, reason=FLOOR, begins=begins, ends=ends, cost=cost)
+            begins = ends
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
@@ -47,10 +62,15 @@ class Spent:
     model: str
     day: date | None  # in the file's zone; None: the whole stretch
     reason: str
-    count: int  # of beats, or of whiles of a floor
+    count: int  # of beats, or of the days of a floor
     cost: Cost  # of all; unknown where one of them is
     known_usd: Decimal  # the part of it that is known
     unknown: int  # how many are not
+
+    @property
+    def beats(self) -> int:
+        """How many were sent."""
+        return 0 if self.reason == FLOOR else self.count
 
 
 def spent_by_reason(
