@@ -156,6 +156,36 @@ def test_a_cap_that_comes_later_counts_what_is_spent_already(money: Money) -> No
     assert money.counts(money.limit("0.1")) == (USD("0.4"), USD("0.8"))
 
 
+def test_a_cap_that_comes_after_beats_of_unknown_cost_lets_none_pass_before_its_next_window(money: Money) -> None:
+    plain = money.facts.claim()
+    assert plain.reserve_usd is None  # without a price, which is sent where no cap binds
+    assert money.ledger.claim(plain)
+    money.finish(1, None)
+    own, total, next_day = money.limit("1", model=money.facts.model), money.limit("9"), money.limit("1", day=1)
+
+    for limit in (own, total):
+        (found,) = money.ledger.spendings([limit], money.facts.at(5))
+        assert (found.unknown_beats, found.left_usd, found.stops_for_good(USD(0))) == (1, 0, True)
+        refused = money.claim(2, "0.000001", limit)
+        assert refused.stopped_by is not None
+        assert refused.stopped_by.limit == limit
+    assert money.claim(2, "1", money.limit("1", model=OTHER), model=OTHER)
+    assert money.claim(2, "1", next_day, at=86_400)
+
+
+def test_a_beat_without_a_price_that_cost_nothing_for_certain_stops_nothing(money: Money) -> None:
+    assert money.ledger.claim(money.facts.claim())
+    money.finish(1, "0", status=Status.FAILED)
+    assert money.claim(2, "1", money.limit("1"))
+
+
+def test_one_that_was_lost_may_be_out_until_its_deadline(money: Money) -> None:
+    assert money.ledger.claim(money.facts.claim())
+    money.finish(1, None, prediction_id=None, status=Status.UNKNOWN)
+    assert not money.claim(2, "1", money.limit("1"), at=599)
+    assert money.claim(2, "1", money.limit("1"), at=600)
+
+
 def test_a_claim_under_a_cap_says_what_it_may_cost(money: Money) -> None:
     plain = money.facts.claim()
     with pytest.raises(ValueError, match="nobody knows what it may cost"):

@@ -61,19 +61,22 @@ class Spending:
     limit: Limit
     settled_usd: Decimal  # of ended beats: their costs, and the reservation where a cost is unknown
     reserved_usd: Decimal  # the most that beats which are still out may cost
+    unknown_beats: int = 0  # sent before the cap, without a price: nobody knows what, or at most what, they cost
 
     @property
     def left_usd(self) -> Decimal:
-        """What one more beat may reserve, 0 at least: a cap that was lowered may be passed already."""
+        """What one more beat may reserve, 0 at least: a cap that was lowered may be passed already, for all we know."""
+        if self.unknown_beats:
+            return Decimal(0)
         return max(Decimal(0), self.limit.cap.usd - self.settled_usd - self.reserved_usd)
 
     def stops(self, reserve_usd: Decimal) -> bool:
         """Whether a beat that reserves so much would pass the cap now."""
-        return self.settled_usd + self.reserved_usd + reserve_usd > self.limit.cap.usd
+        return self.unknown_beats > 0 or self.settled_usd + self.reserved_usd + reserve_usd > self.limit.cap.usd
 
     def stops_for_good(self, reserve_usd: Decimal) -> bool:
         """Whether it would in this whole window, even if what is out came to cost nothing."""
-        return self.settled_usd + reserve_usd > self.limit.cap.usd
+        return self.unknown_beats > 0 or self.settled_usd + reserve_usd > self.limit.cap.usd
 
 
 def limits(caps: Iterable[Cap], now: datetime, zone: ZoneInfo) -> tuple[Limit, ...]:

@@ -26,14 +26,19 @@ _KNOWN = sa.select(sa.func.coalesce(sa.func.sum(spending.c.micros), 0)).where(
 _may_be_out = sa.or_(beats.c.status.is_(None), sa.and_(beats.c.prediction_id.is_(None), beats.c.reserved_until > _AT))
 # It did run, and nobody will ever know for what.
 _is_held = sa.and_(beats.c.status.is_not(None), beats.c.prediction_id.is_not(None))
+# The most it may have cost is not known either: it was sent without a price, when no cap bound it.
+_is_beyond_reckoning = sa.and_(beats.c.reserved_micros.is_(None), sa.or_(_is_held, _may_be_out))
 _UNCOSTED = sa.select(
     *(
-        sa.func.coalesce(sa.func.sum(sa.case((counts, beats.c.reserved_micros), else_=0)), 0)
-        for counts in (_is_held, _may_be_out)
+        sa.func.coalesce(sa.func.sum(sa.case((counts, micros), else_=0)), 0)
+        for counts, micros in (
+            (_is_held, beats.c.reserved_micros),
+            (_may_be_out, beats.c.reserved_micros),
+            (_is_beyond_reckoning, 1),
+        )
     )
 ).where(
     beats.c.cost_micros.is_(None),
-    beats.c.reserved_micros.is_not(None),
     beats.c.claimed_at >= _START,
     beats.c.claimed_at < _END,
     sa.or_(_SCOPE == _ALL_MODELS, beats.c.model == _SCOPE),
@@ -48,8 +53,10 @@ def spendings(connection: sa.Connection, limits: Iterable[Limit], at: datetime) 
 def _spending(connection: sa.Connection, limit: Limit, at: datetime) -> Spending:
     asked = {"scope": limit.cap.model or _ALL_MODELS, "start": limit.start, "end": limit.end, "at": at}
     known = connection.execute(_KNOWN, asked).scalar_one()
-    held, reserved = connection.execute(_UNCOSTED, asked).one()
-    return Spending(limit=limit, settled_usd=_usd(known + held), reserved_usd=_usd(reserved))
+    held, reserved, unknown = connection.execute(_UNCOSTED, asked).one()
+    return Spending(
+        limit=limit, settled_usd=_usd(known + held), reserved_usd=_usd(reserved), unknown_beats=int(unknown)
+    )
 
 
 def add_up(connection: sa.Connection, insert: Callable[[sa.Table], Any], key: BeatKey, micros: int) -> None:

@@ -69,7 +69,7 @@ sa.Index("beats_by_time", beats.c.model, beat_at)
 sa.Index("beats_in_order", beat_at, beats.c.model, beats.c.slot)
 _is_open = beats.c.status.is_(None)
 sa.Index("beats_open", beats.c.model, beats.c.slot, sqlite_where=_is_open, postgresql_where=_is_open)
-_is_uncosted = sa.and_(beats.c.cost_micros.is_(None), beats.c.reserved_micros.is_not(None))
+_is_uncosted = beats.c.cost_micros.is_(None)
 sa.Index("beats_uncosted", beats.c.claimed_at, sqlite_where=_is_uncosted, postgresql_where=_is_uncosted)
 
 spending = sa.Table(
