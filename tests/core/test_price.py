@@ -129,3 +129,12 @@ def test_costs_add_up_to_what_the_least_known_of_them_allows() -> None:
     assert (exact + estimated) == Cost(usd=Decimal("0.3"), is_estimated=True)
     assert (exact + UNKNOWN).usd is None
     assert [cost.known for cost in (exact, estimated, UNKNOWN)] == ["exact", "estimated", "unknown"]
+
+
+@pytest.mark.parametrize("amount", [{"per_second": Decimal("0.000225")}, {"per_output": Decimal("3")}])
+def test_a_price_is_read_back_from_its_text(amount: dict[str, Decimal]) -> None:
+    price = Price(**amount, source="gpu-t4@2026-11-18")
+    assert Price.read(str(price)) == price
+    for text in ("", "0.1", "0.1/min x", "-1/s x", "1e3/s x"):
+        with pytest.raises(ValueError, match="is no price"):
+            Price.read(text)

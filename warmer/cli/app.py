@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from warmer import __version__
+from warmer.cli.advise import advise
 from warmer.cli.backfill import backfill
 from warmer.cli.backtest import backtest
 from warmer.cli.check import check
@@ -54,6 +55,7 @@ for command in (
     backtest,
     check,
     plan,
+    advise,
     tune,
     status,
     report,

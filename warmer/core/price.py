@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -81,6 +82,9 @@ PER_SECOND: dict[str, Decimal] = {sku: Decimal(usd) for sku, usd in _BASE.items(
 """USD a second by hardware SKU. A model's own `price` in the file goes before it."""
 
 
+_TEXT = re.compile(r"(?P<usd>\d+(?:\.\d+)?)/(?P<unit>s|output) (?P<source>.+)", re.ASCII)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     """What one second costs, or one output, and how that is known. Raises ValueError where it is both or neither."""
@@ -95,6 +99,17 @@ class Price:
             raise ValueError("a price is of a second or of an output")
         if not given[0].is_finite() or given[0] < 0:
             raise ValueError("a price is a number of USD, 0 or more")
+
+    @classmethod
+    def read(cls, text: str) -> Price:
+        """What `str` of it gave. Raises ValueError for anything else."""
+        match = _TEXT.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is no price: it is as in 0.000225/s gpu-t4@{PRICES_READ_ON}")
+        usd = Decimal(match["usd"])
+        if match["unit"] == "s":
+            return cls(per_second=usd, source=match["source"])
+        return cls(per_output=usd, source=match["source"])
 
     def __str__(self) -> str:
         usd, unit = (self.per_second, "s") if self.per_output is None else (self.per_output, "output")
