@@ -45,6 +45,8 @@ class Event(StrEnum):
     TRAFFIC_MISSED = "traffic.missed"
     LEDGER_FAILED = "ledger.failed"
     TICK_CRASHED = "tick.crashed"
+    WEB_OPENED = "web.opened"
+    WEB_FAILED = "web.failed"
     LIBRARY_WARNED = "library.warned"
 
 

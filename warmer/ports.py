@@ -21,10 +21,11 @@ from warmer.core.beat import (
 )
 from warmer.core.budget import Limit, Spending
 from warmer.core.floor import Floor, Instances, Spell
+from warmer.core.health import Gauges, Health
 from warmer.core.history import Evidence, History
 from warmer.core.listing import Import, Page
 from warmer.core.price import Cost, Price
-from warmer.core.spec import Target
+from warmer.core.spec import Listen, Target
 
 RECENT_AT_MOST = 10_000
 """How many predictions `Provider.recent` gives. An account that may create 600 a minute makes as many in 17 minutes,
@@ -275,6 +276,76 @@ class Ledger(Protocol):
         """Customers' calls, oldest first."""
         ...
 
+    def try_writing(self) -> None:
+        """Write something that changes nothing; raises LedgerError where no beat could be recorded now."""
+        ...
+
     def close(self) -> None:
         """Let go of the file."""
         ...
+
+
+class Vitals(Protocol):
+    """How the daemon is doing."""
+
+    async def health(self) -> Health:
+        """What it can do now; within a few seconds, whatever hangs."""
+        ...
+
+    async def gauges(self) -> Gauges:
+        """What is measured now; within a few seconds, whatever hangs."""
+        ...
+
+
+class Listener(Protocol):
+    """Answers for the daemon over HTTP."""
+
+    async def open(self, at: Listen | None, vitals: Vitals) -> None:
+        """Answer at `at` from now on and nowhere else, by what `vitals` says; None is nowhere at all.
+
+        Raises nothing for an address that cannot be had: that is logged, and beats matter more.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Answer nowhere any more; within about a second."""
+        ...
+
+
+class Meter(Protocol):
+    """Counts what happens in this process. Methods return at once and raise nothing."""
+
+    def beat(self, seen: Observation) -> None:
+        """A beat has ended, and its end is on record."""
+        ...
+
+    def settled(self, model: str, costs: Mapping[str, Cost]) -> None:
+        """What earlier beats of `model` are known to have cost by now, by prediction id."""
+        ...
+
+    def calls(self, ended: Iterable[Request]) -> None:
+        """Customers' calls that were seen to have ended, each once."""
+        ...
+
+    def tick(self, late_s: float) -> None:
+        """A tick began, so many seconds after it was due."""
+        ...
+
+
+class Unmetered:
+    """Counts nothing."""
+
+    def beat(self, seen: Observation) -> None:
+        """Not counted."""
+
+    def settled(self, model: str, costs: Mapping[str, Cost]) -> None:
+        """Not counted."""
+
+    def calls(self, ended: Iterable[Request]) -> None:
+        """Not counted."""
+
+    def tick(self, late_s: float) -> None:
+        """Not counted."""
+
+
+UNMETERED = Unmetered()

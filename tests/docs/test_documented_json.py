@@ -20,10 +20,13 @@ from harness.records import moments_of, record_calls
 from warmer.cli.demo_outcome import Outcome, Row
 from warmer.cli.export import WITHIN
 from warmer.core.beat import Observation, Request
+from warmer.core.budget import Cap, Limit, Period
+from warmer.core.health import Check, Health
 from warmer.core.insight import Summary
 from warmer.core.plain import plain
 from warmer.report import summary_facts
 from warmer.sandbox.customers import Replay
+from warmer.web.app import readiness
 
 FREE = ("input", "effective", "ticks", "schema", "parameters")
 """Keys whose value is not ours to describe, or is described elsewhere."""
@@ -79,6 +82,22 @@ def test_every_key_of_status_is_told_and_no_other(desk: Desk) -> None:
     file.write_text(desk.file.read_text().replace("policy: fixed, shadow: aware", "policy: adaptive"))
     document = desk.run("status", "--json", "-c", str(file)).document
     assert keys_of(document) == told_keys("`status --json`")
+
+
+def test_every_key_of_readyz_is_told_and_no_other() -> None:
+    now = datetime.now(UTC)
+    cap = Cap(model=None, period=Period.DAILY, usd=Decimal(1))
+    document = readiness(
+        Health(
+            config=Check(ok=True),
+            ledger=Check(ok=True),
+            schedule=Check(ok=True),
+            reached=(Limit(cap=cap, start=now, end=now),),
+            account=None,
+            models=1,
+        )
+    )
+    assert keys_of(plain(document)) | {"budget[]"} == told_keys("`/readyz`")
 
 
 def test_every_key_of_plan_is_told_and_no_other(desk: Desk) -> None:

@@ -590,6 +590,15 @@ def test_what_one_ledger_wrote_another_reads(database: Any, facts: Any) -> None:
     assert not reader.claim(facts.claim(1))
 
 
+def test_to_try_writing_changes_nothing(database: Any, facts: Any) -> None:
+    ledger = database.open()
+    seen = facts.record(ledger, 1, created=1)
+    for _ in range(3):
+        ledger.try_writing()
+
+    assert list(database.open().beats()) == [seen]
+
+
 def test_a_closed_ledger_has_lost_nothing(database: Any, facts: Any) -> None:
     ledger = database.open()
     seen = facts.record(ledger, 1, created=1)

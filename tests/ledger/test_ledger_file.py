@@ -188,9 +188,12 @@ def test_a_writer_gives_up_when_another_program_holds_the_ledger_for_too_long(
 
     with pytest.raises(LedgerError, match="Another program holds it: stop that one, or wait"):
         ledger.claim(facts.claim())
+    with pytest.raises(LedgerError, match="Another program holds it"):
+        ledger.try_writing()
     assert ledger.history(facts.model).slots == 0  # reading goes on
 
     holder.communicate("\n", timeout=30)
+    ledger.try_writing()
     assert ledger.claim(facts.claim())
 
 

@@ -26,13 +26,15 @@ def run(
     from warmer.cli import wiring
     from warmer.clock import SystemClock
     from warmer.engine.daemon import Daemon
+    from warmer.web.metrics import Metrics
+    from warmer.web.serve import HttpListener
 
     if log_to not in ("stdout", "stderr"):
         raise typer.BadParameter("write stdout or stderr", param_hint="--log-to")
     spec = wiring.load(config)
     stream = sys.stdout if log_to == "stdout" else sys.stderr
     wiring.start_log(spec, stream)
-    clock = SystemClock()
+    clock, metrics = SystemClock(), Metrics()
 
     def connect(new: Spec) -> Provider:
         wiring.start_log(new, stream)  # a new token is masked before it is used
@@ -45,6 +47,8 @@ def run(
             connect=connect,
             ledger=wiring.ledger_of(spec),
             clock=clock,
+            listener=HttpListener(metrics),
+            meter=metrics,
         )
         await daemon.run()
 

@@ -44,8 +44,7 @@ def start_log(spec: Spec, stream: TextIO | None = None) -> None:
 def require_sandbox() -> None:
     """Raise UsageError, with what to install, where the sandbox's parts are not there."""
     try:
-        import starlette  # noqa: F401 - only whether it is there
-        import uvicorn  # noqa: F401
+        import standardwebhooks  # noqa: F401 - only whether it is there
     except ImportError as exc:
         raise UsageError(f"the sandbox needs {exc.name}: install it with `pip install 'warmer[sandbox]'`") from exc
 

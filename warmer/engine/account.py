@@ -13,7 +13,7 @@ from warmer.engine.heartbeat import Heartbeat
 from warmer.engine.learning import Learning
 from warmer.engine.standing import Standing
 from warmer.engine.traffic import Traffic
-from warmer.ports import Clock, Provider
+from warmer.ports import UNMETERED, Clock, Meter, Provider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,6 +23,7 @@ class Account:
     provider: Provider
     standing: Standing
     traffic: Traffic
+    learning: Learning
     heartbeat: Heartbeat
 
     @classmethod
@@ -34,11 +35,13 @@ class Account:
         models: Callable[[], Sequence[ModelSpec]],
         *,
         called: Callable[[str], None] = lambda name: None,
+        meter: Meter = UNMETERED,
     ) -> Account:
         """Everything over `provider`. `models` gives the entries in force; `called` is told whom customers called."""
         standing = Standing(clock)
         contracts = Contracts(provider, clock)
-        traffic = Traffic(provider, desk, clock, contracts, models, called=called)
+        traffic = Traffic(provider, desk, clock, contracts, models, called=called, meter=meter)
+        learning = Learning(models, tells=True)
         heartbeat = Heartbeat(
             provider,
             desk,
@@ -46,7 +49,8 @@ class Account:
             standing=standing,
             traffic=traffic,
             contracts=contracts,
-            learning=Learning(models, tells=True),
+            learning=learning,
             budgets=Budgets(desk, clock),
+            meter=meter,
         )
-        return cls(provider=provider, standing=standing, traffic=traffic, heartbeat=heartbeat)
+        return cls(provider=provider, standing=standing, traffic=traffic, learning=learning, heartbeat=heartbeat)

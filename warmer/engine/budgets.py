@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 
 from warmer.core.afford import afford, stopped
-from warmer.core.budget import Limit, Spending, in_the_way, limits
+from warmer.core.budget import Cap, Limit, Spending, in_the_way, limits
 from warmer.core.spec import ModelSpec
 from warmer.core.state import Hold
 from warmer.engine.desk import Desk
@@ -36,6 +37,11 @@ class Budgets:
         """What a claim that the ledger refused comes to."""
         self._say_once(by, reserve_usd)
         return stopped(by, reserve_usd, self._clock.now(), spec.interval)
+
+    def reached(self, caps: Collection[Cap]) -> tuple[Limit, ...]:
+        """Those of `caps` that were said to be reached, in windows that are not over."""
+        now = self._clock.now()
+        return tuple(limit for limit in self._said if limit.cap in caps and limit.end > now)
 
     def _say_once(self, by: Spending, reserve_usd: Decimal) -> None:
         if by.limit in self._said or not by.stops_for_good(reserve_usd):

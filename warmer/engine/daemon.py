@@ -19,10 +19,11 @@ from warmer.engine.floors import Floors
 from warmer.engine.recovery import Recovery
 from warmer.engine.schedule_local import LocalSchedule
 from warmer.engine.supervisor import Supervisor
+from warmer.engine.vitals import Vitals
 from warmer.engine.watch import POLL_S, Watched
 from warmer.errors import ConfigError, LedgerError, ProviderError, WarmerError
 from warmer.log import Event, get
-from warmer.ports import Clock, Ledger, Provider, Schedule
+from warmer.ports import UNMETERED, Clock, Ledger, Listener, Meter, Provider, Schedule
 
 CUT = timedelta(seconds=1.8)
 """How long cancelling what is left may take. Together with DRAIN under 5 s."""
@@ -44,13 +45,19 @@ class Daemon:
         clock: Clock,
         schedule: Callable[[Callable[[str], None]], Schedule] = LocalSchedule,
         supervisor: Supervisor | None = None,
+        listener: Listener | None = None,
+        meter: Meter = UNMETERED,
     ) -> None:
-        """`load` reads the file anew; `connect` reads the token and opens a provider. Both may raise a WarmerError."""
+        """`load` reads the file anew; `connect` reads the token and opens a provider. Both may raise a WarmerError.
+
+        `listener` answers over HTTP where the file says; without one, nobody does.
+        """
         self._load, self._connect, self._clock = load, connect, clock
-        self._desk = Desk(ledger)
-        self._fleet = Fleet(spec, self._account(spec), clock)
+        self._desk, self._meter = Desk(ledger), meter
+        self._fleet = Fleet(spec, self._account(spec), clock, meter=meter)
         self._schedule = schedule(self._fleet.due)
-        self._supervisor = supervisor or Supervisor()
+        self._supervisor, self._listener = supervisor or Supervisor(), listener
+        self._vitals = Vitals(self._fleet, self._desk, clock)
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._retired = dict[Account, frozenset[asyncio.Task[Any]]]()  # and the tasks that still go by it
@@ -69,7 +76,7 @@ class Daemon:
             base_url=spec.account.base_url,
         )
         if signals:
-            self._listen()
+            self._heed_signals()
         self._schedule.start()
         self._fleet.start(self._schedule)
         chores = [
@@ -83,6 +90,7 @@ class Daemon:
             chores.append(asyncio.ensure_future(self._watch(Watched(spec.path))))
         if (every := self._supervisor.watchdog_s) is not None:
             chores.append(asyncio.ensure_future(self._show_life(every)))
+        await self._listen()
         get().info(Event.DAEMON_READY, models=len(spec.models))
         self._supervisor.ready(self._status())
         asked = asyncio.ensure_future(self._stop.wait())
@@ -104,7 +112,7 @@ class Daemon:
 
     # -- signals, file, watchdog -------------------------------------------------------------------------------------
 
-    def _listen(self) -> None:
+    def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -121,8 +129,13 @@ class Daemon:
             if asked or file.changed():
                 self._supervisor.reloading()
                 self._follow_file(asked=asked)
+                await self._listen()
                 self._supervisor.ready(self._status())
             await self._dismiss()
+
+    async def _listen(self) -> None:
+        if self._listener is not None:
+            await self._listener.open(self._fleet.spec.listen, self._vitals)
 
     def _follow_file(self, *, asked: bool) -> None:
         old = self._fleet.spec
@@ -131,6 +144,7 @@ class Daemon:
             if spec.ledger != old.ledger:
                 raise WarmerError("`ledger` cannot change while the daemon runs: restart it, or put the old value back")
             if spec.digest == old.digest and not asked:
+                self._vitals.loaded()
                 return
             # A reload that was asked for reads the token again even where the file is the same: it may be a new one.
             account = self._account(spec) if asked or spec.account != old.account else self._fleet.account
@@ -138,14 +152,17 @@ class Daemon:
             for fault in exc.faults:
                 where = f"{fault.file}:{fault.line}:{fault.column}"
                 get().error(Event.CONFIG_REJECTED, where=where, problem=fault.problem, hint=fault.hint)
+            self._vitals.rejected()
             return
         except WarmerError as exc:
             get().error(Event.CONFIG_REJECTED, where=old.path, problem=str(exc), hint="")
+            self._vitals.rejected()
             return
         if account is not self._fleet.account:
             self._retired[self._fleet.account] = self._fleet.tasks | self._floors.under_way
         changes = self._fleet.apply(spec, account)
         self._floors.poke()
+        self._vitals.loaded()
         get().info(
             Event.CONFIG_RELOADED,
             digest=spec.digest,
@@ -193,6 +210,7 @@ class Daemon:
         for chore in chores:
             chore.cancel()
         await asyncio.gather(*chores, return_exceptions=True)
+        hushing = asyncio.ensure_future(self._hush())
         finished = await self._drained(DRAIN) or await self._cut()
         await self._recovery.abandon()
         await self._fleet.abandon()
@@ -200,8 +218,13 @@ class Daemon:
         await self._floors.tell_left()
         for account in self._accounts():
             await account.provider.close()
+        await hushing
         self._desk.close()
         get().info(Event.DAEMON_STOPPED, drained=finished)
+
+    async def _hush(self) -> None:
+        if self._listener is not None:
+            await self._listener.close()
 
     async def _cut(self) -> bool:
         """Cancel what is still out at the provider, as soon as it is known by name, and record how it ended."""
@@ -240,4 +263,5 @@ class Daemon:
             self._clock,
             lambda: self._fleet.spec.models,
             called=lambda name: self._fleet.called(name),
+            meter=self._meter,
         )

@@ -12,7 +12,7 @@ from warmer.engine.account import Account
 from warmer.engine.heartbeat import Tick
 from warmer.errors import LedgerError
 from warmer.log import Event, get
-from warmer.ports import Clock, Schedule
+from warmer.ports import UNMETERED, Clock, Meter, Schedule
 
 DRAIN = timedelta(seconds=2.5)
 """How long beats that are out may take to end by themselves once a stop was asked for: a warm one does."""
@@ -52,9 +52,17 @@ class Changes:
 class Fleet:
     """The models of one file, ticking."""
 
-    def __init__(self, spec: Spec, account: Account, clock: Clock, *, on_tick: Callable[[Tick], None] | None = None):
+    def __init__(
+        self,
+        spec: Spec,
+        account: Account,
+        clock: Clock,
+        *,
+        on_tick: Callable[[Tick], None] | None = None,
+        meter: Meter = UNMETERED,
+    ) -> None:
         self.spec, self.account = spec, account
-        self._clock, self._on_tick = clock, on_tick
+        self._clock, self._on_tick, self._meter = clock, on_tick, meter
         self._wanted: dict[str, _Appointment] = {}
         self._running: dict[str, asyncio.Task[Tick]] = {}
         self._again: set[str] = set()
@@ -80,6 +88,7 @@ class Fleet:
         elif wanted.left(self._clock) > timedelta(0):
             self._nap(name, wanted)
         else:
+            self._meter.tick(max(0.0, self._clock.monotonic() - wanted.monotonic))
             heartbeat = self.account.heartbeat
             task = asyncio.get_running_loop().create_task(heartbeat.tick(model), name=f"tick {name}")
             self._running[name] = task
@@ -130,6 +139,17 @@ class Fleet:
         """When `name` is to be decided next."""
         wanted = self._wanted.get(name)
         return wanted.wall if wanted is not None else None
+
+    def overdue(self) -> timedelta | None:
+        """For how long the tick that is due the longest has been so; None where there is nobody to call for ticks.
+
+        By the clock that is never set: one that was put forward makes nothing late.
+        """
+        if self._schedule is None or self._stopping:
+            return None
+        now = self._clock.monotonic()
+        due = [wanted.monotonic for name, wanted in self._wanted.items() if name not in self._running]
+        return timedelta(seconds=max(0.0, now - min(due, default=now)))
 
     def stop(self) -> None:
         """No new ticks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -21,6 +22,7 @@ from warmer.core.lost import find_lost
 from warmer.core.observe import observe, unsent
 from warmer.core.official import is_left_alone
 from warmer.core.policy import Action, Rest, Warm, decide
+from warmer.core.price import Cost
 from warmer.core.spec import ModelSpec
 from warmer.core.state import ModelState, fold
 from warmer.core.verdict import JUST_ENDED, WARM_AT_MOST_S
@@ -33,7 +35,7 @@ from warmer.engine.standing import Standing
 from warmer.engine.traffic import Traffic
 from warmer.errors import Doubtful, ModelFailed, ModelRefused, ProviderError, Unavailable
 from warmer.log import Event, get
-from warmer.ports import Clock, Ledger, Provider
+from warmer.ports import UNMETERED, Clock, Ledger, Meter, Provider
 
 _POLLS_S = (0.0, 0.4, 0.8, 1.6, 3.0, 5.0)
 """Pauses before each look at a running prediction; the last one repeats. A warm beat ends within the first two."""
@@ -82,10 +84,11 @@ class Heartbeat:
         contracts: Contracts,
         learning: Learning,
         budgets: Budgets,
+        meter: Meter = UNMETERED,
     ) -> None:
         self._provider, self._desk, self._clock = provider, desk, clock
         self._standing, self._traffic, self._contracts = standing, traffic, contracts
-        self._learning, self.budgets = learning, budgets
+        self._learning, self.budgets, self._meter = learning, budgets, meter
         self._out: dict[BeatKey, _Out] = {}
 
     @property
@@ -361,7 +364,7 @@ class Heartbeat:
             except ProviderError as exc:
                 self._failed(spec, exc)
 
-        def record(ledger: Ledger) -> tuple[Observation, bool]:
+        def record(ledger: Ledger) -> tuple[Observation, Mapping[str, Cost], bool]:
             model, created = beat.key.model, prediction.created_at
             host = believed(self._learning, ledger, spec, self._clock.now() + self._provider.skew)
             observation = observe(
@@ -373,14 +376,15 @@ class Heartbeat:
                 kept_s=kept_s(beat.request, host),
             )
             settled = settle_last(ledger, model, beat.request, created, host)
-            return observation, ledger.finish(beat.key, observation, settled)
+            return observation, settled, ledger.finish(beat.key, observation, settled)
 
-        observation, is_news = await self._desk.do(record)
+        observation, settled, is_news = await self._desk.do(record)
         if spec is not None and observation.status is Status.SUCCEEDED:
             self._standing.succeeded(spec)
         elif spec is not None:
             self._failed(spec, ModelFailed(observation.error or f"the prediction ended {observation.status}"))
         if is_news:
+            self._meter.settled(observation.model, settled)
             self._say(observation)
         return observation
 
@@ -405,6 +409,7 @@ class Heartbeat:
         self._standing.failed(spec, error)
 
     def _say(self, seen: Observation) -> None:
+        self._meter.beat(seen)
         facts = {
             "model": seen.model,
             "prediction_id": seen.prediction_id,

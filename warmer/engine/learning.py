@@ -12,7 +12,7 @@ from math import log
 
 from warmer.core.adaptive import Adaptive, Notes
 from warmer.core.history import Evidence
-from warmer.core.idle_timeout import REMEMBERED
+from warmer.core.idle_timeout import REMEMBERED, IdleTimeout
 from warmer.core.learned import Learned
 from warmer.core.price import USUAL_RUN_S, beat_price, boot_beats
 from warmer.core.prospect import USUAL_BOOT_S, Prospect, has_moved, local_seconds, moment_at, offset_at
@@ -81,6 +81,11 @@ class Learning:
         prospect = self._prospect(ledger, record, fresh, now) if entry.policy is PolicyName.ADAPTIVE else None
         record.is_new = False
         return Knowledge(learned=record.latest, calls_per_s=calls_per_s(record.calls, now), prospect=prospect)
+
+    def idle_timeout(self, model: str) -> IdleTimeout | None:
+        """What was thought of the time-out of `model` when it was last decided; None before."""
+        record = self._records.get(model)
+        return None if record is None else record.latest.idle_timeout
 
     def goal(self, entry: ModelSpec) -> Goal | None:
         """What holds the cold target of `entry`, over all models that have the same."""

@@ -40,10 +40,12 @@ class Standing:
 
     def hold(self, spec: ModelSpec) -> Hold | None:
         """What keeps `spec` from being warmed now, or None."""
-        for trouble in (self._account, self._models.get(spec.name)):
-            if trouble is not None and (left_s := self._left_s(trouble)) > 0:
-                return Hold(reason=trouble.reason, until=self._clock.now() + timedelta(seconds=left_s))
-        return None
+        return self.account_hold or self._hold(self._models.get(spec.name))
+
+    @property
+    def account_hold(self) -> Hold | None:
+        """What keeps every model from being warmed now, or None."""
+        return self._hold(self._account)
 
     def begin_trial(self) -> None:
         """A beat goes out. After an account's hold it goes alone: the others wait for how it fares."""
@@ -108,6 +110,11 @@ class Standing:
             del self._models[spec.name]
             if trouble.said:
                 get().info(Event.MODEL_ENABLED, model=spec.name)
+
+    def _hold(self, trouble: _Trouble | None) -> Hold | None:
+        if trouble is None or (left_s := self._left_s(trouble)) <= 0:
+            return None
+        return Hold(reason=trouble.reason, until=self._clock.now() + timedelta(seconds=left_s))
 
     def _left_s(self, trouble: _Trouble) -> float:
         left_s = trouble.ends_at - self._clock.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from warmer.core.beat import Prediction, Request, Use
@@ -17,7 +17,7 @@ from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
 from warmer.errors import ModelRefused, Unavailable
 from warmer.log import Event, get
-from warmer.ports import RECENT_AT_MOST, Clock, Ledger, Provider
+from warmer.ports import RECENT_AT_MOST, UNMETERED, Clock, Ledger, Meter, Provider
 
 FRESH_S = 2.0
 """A reading this young is not repeated: models that come due together share one."""
@@ -40,9 +40,10 @@ class Traffic:
         models: Callable[[], Sequence[ModelSpec]],
         *,
         called: Callable[[str], None] = lambda name: None,
+        meter: Meter = UNMETERED,
     ) -> None:
         self._provider, self._desk, self._clock, self._contracts = provider, desk, clock, contracts
-        self._models, self._called = models, called
+        self._models, self._called, self._meter = models, called, meter
         self._turn = asyncio.Lock()
         self._read_at: float | None = None
         self._blind = False
@@ -93,14 +94,27 @@ class Traffic:
             self._newest = max(start, *(p.created_at for p in listed))
 
     async def _record(self, spec: ModelSpec, calls: Sequence[Prediction]) -> None:
-        if await self._desk.do(lambda ledger: ledger.add_requests(_facts(ledger, spec.name, calls))):
+        def record(ledger: Ledger) -> tuple[int, list[Request]]:
+            first, last = calls[0].created_at, calls[-1].created_at
+            known = {use.id: use for use in ledger.uses(spec.name, first - JUST_ENDED, last)}
+            facts = _facts(ledger, spec.name, calls, known)
+            ended = [call for call in facts if not call.status.is_open and _was_open(known.get(call.prediction_id))]
+            return ledger.add_requests(facts), ended
+
+        new, ended = await self._desk.do(record)
+        self._meter.calls(ended)
+        if new:
             self._called(spec.name)
 
 
-def _facts(ledger: Ledger, model: str, calls: Sequence[Prediction]) -> list[Request]:
-    """`calls`, oldest first, each judged against what was going on when it came."""
-    first, last = calls[0].created_at, calls[-1].created_at
-    uses = {use.id: use for use in ledger.uses(model, first - JUST_ENDED, last)} | {c.id: Use.of(c) for c in calls}
+def _was_open(known: Use | None) -> bool:
+    return known is None or known.status.is_open
+
+
+def _facts(ledger: Ledger, model: str, calls: Sequence[Prediction], known: Mapping[str, Use]) -> list[Request]:
+    """`calls`, oldest first, each judged against what was going on when it came. `known`: the uses on record then."""
+    first = calls[0].created_at
+    uses = {**known, **{call.id: Use.of(call) for call in calls}}
     past = Past(sorted(uses.values(), key=lambda use: use.created_at), ledger.last_activity_before(model, first))
     warm_waits, salt = ledger.history(model).warm_waits, ledger.salt()
     return [judged(request_of(call, model, salt), past, warm_waits) for call in calls]

@@ -1,0 +1,138 @@
+"""How the daemon is doing: asked by whoever answers for it over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+
+from warmer.core.budget import Limit, Spending, limits
+from warmer.core.health import Check, Gauges, Health, ModelGauges
+from warmer.core.spec import Spec
+from warmer.engine.desk import Desk
+from warmer.engine.fleet import Fleet
+from warmer.errors import LedgerError
+from warmer.ports import Clock, Ledger
+
+WRITE_GOOD_FOR_S = 5.0
+"""How long one try at writing speaks for the ledger: however many ask, the disk is asked once."""
+WRITE_WITHIN_S = 2.0
+"""A ledger that takes longer holds up every beat."""
+LATE_AT_MOST_S = 30.0
+"""A tick that is due for longer is no matter of a busy moment: nobody calls for it any more."""
+_BATCH = 50
+"""Limits asked for at a time: ticks that need the ledger go in between."""
+
+
+class Vitals:
+    """Implements the `Vitals` port from what the daemon is made of."""
+
+    def __init__(self, fleet: Fleet, desk: Desk, clock: Clock) -> None:
+        self._fleet, self._desk, self._clock = fleet, desk, clock
+        self._read_at, self._rejected = clock.now(), False
+        self._try: asyncio.Future[Check] | None = None
+        self._tried_at = 0.0
+
+    def loaded(self) -> None:
+        """The file was read, and is in force."""
+        self._read_at, self._rejected = self._clock.now(), False
+
+    def rejected(self) -> None:
+        """The file is wrong now; the one before is in force."""
+        self._rejected = True
+
+    async def health(self) -> Health:
+        """What the daemon can do now. Takes WRITE_WITHIN_S at most."""
+        account, models = self._fleet.account, self._fleet.spec.models
+        caps = {cap for model in models for cap in model.caps}
+        return Health(
+            config=self._config(),
+            ledger=await self._ledger(),
+            schedule=self._schedule(),
+            reached=account.heartbeat.budgets.reached(caps),
+            account=account.standing.account_hold,
+            models=len(models),
+        )
+
+    async def gauges(self) -> Gauges:
+        """What is measured now. What only the ledger can tell is left out where it cannot soon."""
+        spec = self._fleet.spec
+        timeouts: Mapping[str, Mapping[str, float]] = {}
+        remaining: Mapping[str, Decimal] = {}
+        try:
+            async with asyncio.timeout(WRITE_WITHIN_S):
+                timeouts = await self._desk.do(lambda _: self._idle_timeouts(spec))
+                remaining = await self._remaining(spec)
+        except (LedgerError, TimeoutError):
+            pass  # the check of the ledger says so, with what to do
+        return Gauges(
+            models={
+                model.name: ModelGauges(
+                    next_at=self._fleet.next_at(model.name), idle_timeout_s=timeouts.get(model.name, {})
+                )
+                for model in spec.models
+            },
+            remaining_usd=remaining,
+            config_is_latest=not self._rejected,
+            config_read_at=self._read_at,
+        )
+
+    def _config(self) -> Check:
+        if not self._rejected:
+            return Check(ok=True)
+        detail = (
+            "the file was changed and is wrong: `config.rejected` in the log says where. The one before is in force"
+        )
+        return Check(ok=True, detail=detail)
+
+    def _schedule(self) -> Check:
+        late = self._fleet.overdue()
+        if late is None:
+            return Check(ok=False, detail="the schedule does not run: the daemon is on its way in or out")
+        if late > timedelta(seconds=LATE_AT_MOST_S):
+            detail = f"a model is due for {late.total_seconds():.0f} s and nobody ticks it: restart the daemon"
+            return Check(ok=False, detail=detail)
+        return Check(ok=True)
+
+    async def _ledger(self) -> Check:
+        now = self._clock.monotonic()
+        if self._try is None or (self._try.done() and now - self._tried_at >= WRITE_GOOD_FOR_S):
+            self._try, self._tried_at = asyncio.ensure_future(self._write()), now
+        done, _ = await asyncio.wait({self._try}, timeout=WRITE_WITHIN_S)
+        if not done:
+            detail = f"the ledger takes over {WRITE_WITHIN_S:g} s to write: look at its disk, and at what else uses it"
+            return Check(ok=False, detail=detail)
+        return self._try.result()
+
+    async def _write(self) -> Check:
+        try:
+            await self._desk.do(lambda ledger: ledger.try_writing())
+        except LedgerError as exc:
+            return Check(ok=False, detail=str(exc))
+        return Check(ok=True)
+
+    def _idle_timeouts(self, spec: Spec) -> dict[str, Mapping[str, float]]:
+        learning = self._fleet.account.learning
+        found: dict[str, Mapping[str, float]] = {}
+        for model in spec.models:
+            belief = learning.idle_timeout(model.name)
+            if belief is not None and belief.gaps:
+                low, high = belief.band_s
+                found[model.name] = {"low": low, "median": belief.median_s, "high": high}
+        return found
+
+    async def _remaining(self, spec: Spec) -> Mapping[str, Decimal]:
+        now = self._clock.now()
+        binding = limits(dict.fromkeys(cap for model in spec.models for cap in model.caps), now, spec.zone)
+        left: dict[str, Decimal] = {}
+        for start in range(0, len(binding), _BATCH):
+            batch = binding[start : start + _BATCH]
+
+            def ask(ledger: Ledger, batch: tuple[Limit, ...] = batch) -> tuple[Spending, ...]:
+                return ledger.spendings(batch, now)
+
+            for spending in await self._desk.do(ask):
+                scope = spending.limit.cap.scope
+                left[scope] = min(spending.left_usd, left.get(scope, spending.left_usd))
+        return left
