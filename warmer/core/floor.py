@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 
+from warmer.core.history import Evidence
 from warmer.core.policy import lead_of
 from warmer.core.price import FREE, Cost, Price
 from warmer.core.spec import ModelSpec
@@ -72,6 +73,10 @@ class Spell:
     raised_at: datetime  # by our own clock, as both stamps
     lowered_at: datetime | None  # None: it is still raised, as far as is known
     price: Price | None  # of a second of one instance, as it began; None: unknown
+
+    def hides(self, find: Evidence) -> bool:
+        """Whether it held instances in the gap before: what was found then tells nothing of an idle time-out."""
+        return find.at >= self.raised_at and (self.lowered_at is None or find.idle_since <= self.lowered_at)
 
 
 class News(Enum):

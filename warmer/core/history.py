@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from warmer.core.beat import OpenBeat
 
@@ -30,3 +30,8 @@ class Evidence:
     wait_s: float | None
     version: str | None = None  # that ran
     price: str | None = None  # of a second of it
+
+    @property
+    def idle_since(self) -> datetime:
+        """When the gap before it began, at the latest: how long it ran is not told."""
+        return self.at - timedelta(seconds=(self.gap_s or 0.0) + (self.wait_s or 0.0))

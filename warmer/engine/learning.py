@@ -16,7 +16,7 @@ from warmer.core.idle_timeout import REMEMBERED, IdleTimeout
 from warmer.core.learned import Learned
 from warmer.core.price import USUAL_RUN_S, beat_price, boot_beats
 from warmer.core.prospect import USUAL_BOOT_S, Prospect, has_moved, local_seconds, moment_at, offset_at
-from warmer.core.spec import ModelSpec, PolicyName
+from warmer.core.spec import ModelSpec, PolicyName, TargetKind
 from warmer.core.state import Knowledge
 from warmer.core.traffic import RECENT, calls_per_s
 from warmer.core.worth import Goal, Price, Purse, Silent, Within, worth_of
@@ -100,7 +100,7 @@ class Learning:
     # -- the idle time-out -------------------------------------------------------------------------------------------
 
     def _learn(self, ledger: Ledger, record: _Record, now: datetime) -> None:
-        evidence = ledger.evidence(record.entry.name, since=record.until, limit=REMEMBERED)
+        evidence = _evidence(ledger, record)
         same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1][0], zip(evidence, record.young, strict=False)))
         del record.young[same:]
         for one in evidence[same:]:
@@ -244,6 +244,17 @@ class Learning:
                 avoidable=round(verdict.avoided, 1),
                 worth_beats=None if record.worth is None else round(record.worth, 1),
             )
+
+
+def _evidence(ledger: Ledger, record: _Record) -> Sequence[Evidence]:
+    """What was found since the record was last settled, save where a floor of ours held instances."""
+    found, target = ledger.evidence(record.entry.name, since=record.until, limit=REMEMBERED), record.entry.target
+    if target.kind is not TargetKind.DEPLOYMENT or not found:
+        return found
+    held = [
+        spell for spell in ledger.floor_spells(min(one.idle_since for one in found)) if spell.deployment == target.slug
+    ]
+    return [one for one in found if not any(spell.hides(one) for spell in held)]
 
 
 def _inside(purse: Purse, record: _Record) -> Purse:
