@@ -27,9 +27,8 @@ def reserve_of(request: BeatRequest, learned: Learned | None) -> Decimal | None:
 
 def reserve_told(spec: ModelSpec, billing: Billing | None, learned: Learned | None) -> Decimal | None:
     """The same as far as it can be told without asking the API. `billing` is the class as last seen, if ever."""
-    by_kind = Billing.DEPLOYMENT if spec.target.kind is TargetKind.DEPLOYMENT else Billing.PUBLIC
     kept_s = (learned or Learned()).idle_timeout.band_s[1]
-    return worst_case(spec.price, spec.billing or billing or by_kind, spec.deadline, kept_s)
+    return worst_case(spec.price, spec.billing_or(billing), spec.deadline, kept_s)
 
 
 def is_price_told(spec: ModelSpec) -> bool:

@@ -189,15 +189,15 @@ class Heartbeat:
         """What is to be done, and by which state. Money is asked for where nothing else speaks against a beat."""
         state = await self._state(spec)
         action = decide(self._clock.now(), state, spec)
+        if not spec.caps or isinstance(action, Rest):
+            return state, action
         request = request or self._contracts.known_request(spec)
         if request is None or is_left_alone(spec, request.billing):
             return state, action  # what a beat may cost is not known yet, or is no matter
-        if spec.caps and isinstance(action, Warm):
-            hold = await self.budgets.hold(spec, reserve_of(request, state.learned))
-            # Asking took time, in which another model may have gone on trial.
-            state = replace(state, budget=hold, hold=self._standing.hold(spec))
-            action = decide(self._clock.now(), state, spec)
-        return state, action
+        hold = await self.budgets.hold(spec, reserve_of(request, state.learned))
+        # Asking took time, in which another model may have gone on trial.
+        state = replace(state, budget=hold, hold=self._standing.hold(spec))
+        return state, decide(self._clock.now(), state, spec)
 
     async def _state(self, spec: ModelSpec) -> ModelState:
         now = self._clock.now()
