@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import urllib.error
 import urllib.request
 from typing import Any
 
 from harness.processes import PATIENCE_S, Daemon, Desk
+from prometheus_client.parser import text_string_to_metric_families
 
 HELLO = "{model: replicate/hello-world, every: 2s, hardware: cpu}"
 
@@ -41,6 +43,24 @@ def test_it_answers_before_it_says_that_it_is_ready_and_leaves_in_spite_of_a_cli
         assert daemon.stop() == 0  # the connection is open
     assert daemon.events("daemon.stopped")[0]["drained"]
     assert daemon.events("library.warned") == []
+
+
+def test_what_is_scraped_is_what_is_logged(wired: Desk) -> None:
+    daemon = wired.start("run", "-c", str(wired.write(HELLO, listen="127.0.0.1:0", top="budget: {daily: 5}")))
+    url = opened(daemon)
+    daemon.wait_for("beat.done", 3)
+    _, body = get(f"{url}/metrics")
+    done = len(daemon.events("beat.done"))
+    shown = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+    assert 3 <= shown["warmer_beats_total", "replicate/hello-world", "succeeded"] <= done
+    assert 4 < shown["warmer_budget_remaining_usd", "all models"] < 5
+    assert shown[("warmer_config_last_reload_successful",)] == 1
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.process.wait(PATIENCE_S) == 0
 
 
 def test_a_port_that_is_taken_keeps_no_model_cold(wired: Desk) -> None:

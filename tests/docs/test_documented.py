@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 import typer.main
 from harness.pages import CONFIG, OPERATIONS, PAGES, REFERENCE, ROOT, Page
+from prometheus_client.parser import text_string_to_metric_families
+from web.vitals import CHAT, busy, knowing
 
 from warmer import config, errors
 from warmer.cli.app import app
@@ -155,6 +158,17 @@ def test_every_word_of_a_closed_list_is_told_and_no_other(page: Page, title: str
 def test_every_reason_is_told_with_what_it_leads_to() -> None:
     told = {row[0].strip("`"): row[1] == "sent" for row in REFERENCE.table("Reasons")}
     assert told == {reason.value: reason.sends for reason in Reason}
+
+
+def test_every_metric_is_told_with_its_type_and_labels_and_no_other() -> None:
+    text = asyncio.run(busy().scrape(knowing(CHAT, remaining_usd={"all models": Decimal(1)}))).decode()
+    shown = {}
+    for family in text_string_to_metric_families(text):
+        name = family.name + "_total" * (family.type == "counter")
+        shown[name] = (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
+    rows = REFERENCE.table("Metrics")
+    assert {row[0].strip("`"): (row[1], set(re.findall(r"`(\w+)`", row[2]))) for row in rows} == shown
+    assert all(row[3] for row in rows)
 
 
 def test_every_price_is_told_with_its_date() -> None:
