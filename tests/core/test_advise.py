@@ -176,3 +176,10 @@ def test_all_calls_but_one_may_be_answered_by_a_cache() -> None:
 def test_what_is_as_good_as_what_is_done_stays() -> None:
     assert asked("steady", entry(cold_target=0.02, policy=PolicyName.FLOOR)).way is Way.ALWAYS_ON
     assert asked("steady", entry(cold_target=0.02, policy=PolicyName.AWARE)).way is Way.HEARTBEAT
+
+
+def test_a_floor_goes_before_heartbeats_that_cost_as_much() -> None:
+    short = Billed(idle_timeout_s=60.0, trusted_s=50.0, boot_s=20.0, lead_s=20.0, is_known=True, call_s=1.5)
+    found = asked("office", entry(cold_target=0.02, policy=PolicyName.OBSERVE), short)
+    assert 0.995 * usd(found, Way.FLOOR) < usd(found, Way.HEARTBEAT) < usd(found, Way.FLOOR)
+    assert found.way is Way.FLOOR

@@ -231,7 +231,7 @@ def _rows(advice: Advice) -> Iterator[Sequence[str]]:
 def _lines(one: _Found) -> Iterator[str]:
     """What is to be said beside the figures, one sentence a line."""
     advice, repeats = one.advice, one.repeats
-    way = "" if advice.way is None else f"{advice.way}{', as it is now' if advice.way is advice.now else ''}: "
+    way = "" if advice.way is None else f"{advice.way}: "
     yield f"{advice.model}: {way}{advice.why}"
     for option in advice.options[1:]:
         yield f"  {option.way}: {option.why}"

@@ -19,6 +19,8 @@ WORTH_BOOTS = 10
 unless the file says otherwise. Elsewhere what `tune` goes by holds, WORTH_BEATS: much the same with the usual boot."""
 ALIKE = 1.005
 """Within this factor of the best, what is done now stays: no edit of the file pays for less."""
+_EASE = (Way.LEAVE_COLD, Way.FLOOR, Way.ALWAYS_ON, Way.HEARTBEAT, Way.SELF_HOST)
+"""The least doing first: a floor holds by itself what heartbeats hold by never failing."""
 DAY_S = DAY / SECOND
 
 
@@ -49,9 +51,7 @@ class BreakEven:
                 told.append(f"{way} pays where sparing a caller a cold start is worth {told_usd(usd)} or more")
         for calls, way in ((self.floor_calls_a_day, Way.FLOOR), (self.always_on_calls_a_day, Way.ALWAYS_ON)):
             if calls is not None:
-                told.append(
-                    f"{calls:,.0f} calls a day that each find it cold would cost as much as {way}: by boot and idle"
-                )
+                told.append(f"{way} is cheaper than leaving it cold from {calls:,.0f} cold calls a day on")
         return tuple(told)
 
 
@@ -137,13 +137,13 @@ def _choose(entry: ModelSpec, host: Billed, ways: Ways, options: tuple[Option, .
 
 
 def _best(entry: ModelSpec, usable: Sequence[Option]) -> Option | None:
-    """The best, or what is done now where that is as good."""
+    """The best; of those that are as good, what is done now, or what takes the least doing."""
     best = min(usable, key=lambda one: rank(entry, one), default=None)
-    now = next((one for one in usable if one.way is Way.of(entry)), None)
-    if best is None or now is None:
-        return best
-    (misses, cold, usd), (misses_now, cold_now, usd_now) = rank(entry, best), rank(entry, now)
-    return now if (misses_now, cold_now) == (misses, cold) and usd_now <= ALIKE * usd else best
+    if best is None:
+        return None
+    *aim, least = rank(entry, best)
+    alike = [one for one in usable if rank(entry, one)[:2] == tuple(aim) and rank(entry, one)[2] <= ALIKE * least]
+    return min(alike, key=lambda one: (one.way is not Way.of(entry), _EASE.index(one.way)))
 
 
 def _aim(entry: ModelSpec, best: Option) -> str:

@@ -43,16 +43,16 @@ class Way(StrEnum):
     ALWAYS_ON = "always_on"
     SELF_HOST = "self_host"
 
-    @classmethod
-    def of(cls, entry: ModelSpec) -> Self:
+    @staticmethod
+    def of(entry: ModelSpec) -> Way:
         """What `entry` does now."""
         match entry.policy:
             case PolicyName.OBSERVE:
-                return cls("leave_cold")
+                return Way.LEAVE_COLD
             case PolicyName.FLOOR:
-                return cls("always_on" if entry.hours.always else "scheduled_floor")
+                return Way.ALWAYS_ON if entry.hours.always else Way.FLOOR
             case _:
-                return cls("heartbeat")
+                return Way.HEARTBEAT
 
     def __str__(self) -> str:
         return self.value.replace("_", " ")
@@ -273,7 +273,7 @@ class Ways:
         return Cost(usd=rounded(each * self._a_month(seconds)), is_estimated=True), ""
 
     def _a_month(self, total: float) -> Decimal:
-        return Decimal(repr(total / self._months))
+        return Decimal(repr(float(total / self._months)))
 
 
 def rounded(usd: Decimal) -> Decimal:
