@@ -78,7 +78,7 @@ def test_a_broken_edit_is_refused_with_its_line_and_the_old_plan_runs_on(wired: 
     daemon.wait_for("beat.done", 1)
     wired.file.write_text(wired.text(f"{HELLO}\n{{model: a/b, evry: 3s}}"))
     line = daemon.wait_for("config.rejected")[0]
-    assert line["where"] == f"{wired.file}:6:18"
+    assert line["where"] == f"{wired.file}:7:18"
     assert "evry" in line["problem"]
     assert "every" in line["hint"]
     before = len(daemon.events("beat.done"))
@@ -183,7 +183,7 @@ def test_one_model_refused_does_not_stop_the_others(wired: Desk) -> None:
     daemon = wired.start("run", "-c", str(wired.write(f"{HELLO}\n{{model: acme/no-such-model}}")))
     line = daemon.wait_for("model.disabled")[0]
     assert line["model"] == "acme/no-such-model"
-    assert line["where"] == f"{wired.file}:6"
+    assert line["where"] == f"{wired.file}:7"
     assert line["hint"]
     daemon.wait_for("beat.done", 2, model="replicate/hello-world")
     assert len(daemon.events("model.disabled")) == 1

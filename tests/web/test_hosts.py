@@ -30,7 +30,7 @@ MACHINE = socket.gethostname()
         ("[fe80::1]", False, True, True),
         ("0.0.0.0:9177", False, True, True),
         ("warmer.internal:9177", False, False, True),
-        (MACHINE, False, True, True),
+        (MACHINE, MACHINE == "localhost", True, True),
         ("evil.example", False, False, False),
         ("localhost.evil.example", False, False, False),
         ("127.0.0.1.evil.example:9177", False, False, False),

