@@ -1,0 +1,139 @@
+"""A ledger in a database of PostgreSQL, over psycopg 3: for many processes on many machines."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from warmer.errors import LedgerError, UsageError
+from warmer.ledger.database import Access, access_of
+
+_LOCK = int.from_bytes(b"warmer")
+"""The advisory lock of a ledger: a number that no other program of the database is likely to have chosen."""
+_IDLE_S = 60
+"""A machine that is gone in the middle of a transaction holds the lock until its server notices; this is when."""
+_DEFAULTS = {
+    "fallback_application_name": "warmer",
+    "connect_timeout": 10,
+    # A network that swallows everything is noticed within a minute, not in hours.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+_CHECK_ADDRESS = "Check the address under `ledger`, and whether the server runs and lets this machine in"
+_ADVICE = (  # by SQLSTATE, or its class, https://www.postgresql.org/docs/current/errcodes-appendix.html
+    ("28", "Check the user in `ledger`, its password under `ledger_password`, and the server's pg_hba.conf"),
+    ("3D000", "Create it, with `createdb` for instance, or name another one under `ledger`"),
+    ("3F000", "Create that schema, or name another one under `ledger`"),
+    ("42501", "Let the user of `ledger` do so: on the server, GRANT ALL ON SCHEMA and on its tables"),
+    ("25006", "Name a server under `ledger` that takes writes: this one is a replica, or was made read-only"),
+    ("53100", "Free some space on the server's disk"),
+    ("53300", "Let the server have more connections (max_connections), or stop what holds them"),
+    ("55P03", "Another process holds it: stop that one, or wait"),
+    ("57P", "The server is on its way down or up: wait, or start it"),
+    ("58", "Look into the server's log: its disk fails it"),
+    ("XX", "Look into the server's log, and put a backup in its place where it is damaged"),
+)
+_UNREACHED = (  # libpq's own words: a connection that was never made has no SQLSTATE
+    (re.compile(r"password|authentication|pg_hba|no encryption"), "28"),
+    (re.compile(r'database ".*" does not exist'), "3D000"),
+    (re.compile(r'role ".*" does not exist'), "28"),
+    (re.compile(r"too many (clients|connections)"), "53300"),
+    (re.compile(r"the database system is"), "57P"),
+)
+
+
+class PostgresDatabase:
+    """Implements `Database`."""
+
+    elsewhere = "name another database under `ledger`, or a schema of its own, as in ?options=-csearch_path%3Dwarmer"
+    insert = staticmethod(postgresql.insert)
+
+    def __init__(self, url: str, password: str | None, busy_s: float) -> None:
+        """`url` is as libpq has it, without a password.
+
+        `busy_s`: seconds to wait for another process that writes. Raises UsageError where psycopg is not installed.
+        """
+        try:
+            import psycopg
+        except ImportError as exc:
+            raise UsageError(
+                "a ledger in PostgreSQL needs psycopg: install it with `pip install 'warmer[postgres]'`"
+            ) from exc
+        if has_password(url):
+            raise LedgerError(
+                "the ledger's address holds a password: take it out, and say where it is, for instance "
+                "`ledger_password: env:WARMER_LEDGER_PASSWORD`"
+            )
+        self._driver, self.errors = psycopg, psycopg.Error
+        self._url, self._password, self._busy_s = url, password, busy_s
+        self.name = url
+
+    def connect(self) -> sa.Engine:
+        """Nothing is asked of the server yet."""
+        try:
+            given = self._driver.conninfo.conninfo_to_dict(self._url)
+        except self._driver.ProgrammingError as exc:
+            raise LedgerError(
+                f"ledger {self.name}: {str(exc).strip()}. Write postgresql://user@host/database"
+            ) from None
+        if self._password is not None:
+            given["password"] = self._password
+        engine = sa.create_engine(
+            "postgresql+psycopg://",
+            # libpq reads the address itself: sockets, services, several hosts, certificates are all its own.
+            creator=lambda: self._driver.connect(**{**_DEFAULTS, **given}),
+            pool_size=1,
+            max_overflow=4,
+            pool_pre_ping=True,  # a server that was restarted is no trouble to the next transaction
+        )
+        sa.event.listen(engine, "begin", self._on_begin)
+        return engine
+
+    def _on_begin(self, connection: sa.Connection) -> None:
+        access = access_of(connection)
+        driver: Any = connection.connection.dbapi_connection
+        # Of a reader all statements see one instant, as in SQLite: a slot that is counted after another process has
+        # claimed it would be claimed twice. A writer sees what was committed until it had its lock.
+        driver.isolation_level = (
+            self._driver.IsolationLevel.REPEATABLE_READ
+            if access is Access.READ
+            else self._driver.IsolationLevel.READ_COMMITTED
+        )
+        driver.read_only = access is Access.READ
+        if access is not Access.READ:
+            # One lock for all that is spent and all that is recorded, and not SERIALIZABLE: whoever decides by sums
+            # would clash with everyone and had to try again and again, here it waits its turn, once. Whoever only adds
+            # shares it. It ends with the transaction, and so with the process.
+            take = "pg_advisory_xact_lock" if access is Access.ALONE else "pg_advisory_xact_lock_shared"
+            connection.exec_driver_sql(
+                "SELECT set_config('lock_timeout', %(busy)s, true), "
+                f"set_config('idle_in_transaction_session_timeout', %(idle)s, true), {take}(%(lock)s)",
+                {"busy": f"{round(self._busy_s * 1000)}ms", "idle": f"{_IDLE_S}s", "lock": _LOCK},
+            )
+
+    def before_making(self, engine: sa.Engine) -> None:
+        """Nothing: the server was made by whoever runs it."""
+
+    def is_of_others(self, table: str) -> bool:
+        """The queue of the beats that many processes share stands beside the ledger."""
+        return not table.startswith("procrastinate_")
+
+    def explain(self, error: Any) -> tuple[str, str]:
+        """By SQLSTATE, which is the same in every language."""
+        cause = " ".join(str(error).split()).rstrip(".")
+        state = error.sqlstate or next((state for words, state in _UNREACHED if words.search(cause)), "")
+        return cause, next((advice for start, advice in _ADVICE if state.startswith(start)), _CHECK_ADDRESS)
+
+
+def has_password(url: str) -> bool:
+    """Whether there is a password in the address: before the host, or among the parameters."""
+    parts = urlsplit(url)
+    return parts.password is not None or any(
+        key in ("password", "sslpassword") for key, _ in parse_qsl(parts.query, keep_blank_values=True)
+    )
