@@ -111,7 +111,14 @@ files = st.fixed_dictionaries(
     {"country": st.just("DE"), "models": st.dictionaries(names, entries, min_size=1, max_size=3)},
     optional={
         "timezone": st.sampled_from(["UTC", "Australia/Lord_Howe"]),
-        "ledger": st.sampled_from(["sqlite:////var/lib/warmer/ledger.db", "sqlite:///here.db"]),
+        "ledger": st.sampled_from(
+            [
+                "sqlite:////var/lib/warmer/ledger.db",
+                "sqlite:///here.db",
+                "postgres://",
+                "postgresql://w@a:1,b/x?host=/r",
+            ]
+        ),
         "defaults": st.fixed_dictionaries({}, optional={"every": st.just("30s"), "hardware": st.just("gpu-t4")}),
     },
 )

@@ -51,7 +51,8 @@ def test_every_key_reaches_the_spec() -> None:
     spec = spec_of(f"""\
 timezone: Asia/Tokyo
 country: JP
-ledger: sqlite:////var/lib/warmer/ledger.db
+ledger: postgresql://warmer@db.example.test:5433/warmer?sslmode=verify-full
+ledger_password: credential:ledger
 replicate:
   token: file:/run/secrets/token
   base_url: http://127.0.0.1:8080/v1/
@@ -72,7 +73,8 @@ models:
     zone = ZoneInfo("Asia/Tokyo")
     assert spec == Spec(
         zone=zone,
-        ledger="sqlite:////var/lib/warmer/ledger.db",
+        ledger="postgresql://warmer@db.example.test:5433/warmer?sslmode=verify-full",
+        ledger_password=SecretRef(scheme="credential", name="ledger"),
         account=AccountSpec(
             token=SecretRef(scheme="file", name="/run/secrets/token"),
             base_url="http://127.0.0.1:8080/v1",
@@ -94,7 +96,7 @@ models:
             ),
         ),
     )
-    assert spec.models[0].where == "warmer.yaml:10"
+    assert spec.models[0].where == "warmer.yaml:11"
 
 
 def test_defaults_hold_where_an_entry_says_nothing_else() -> None:

@@ -54,11 +54,11 @@ class Server:
         query = "&".join(f"{key}={value}" for key, value in {"host": self.folder, **parameters}.items())
         return f"postgresql://{user}@/{database}?{query}"
 
-    def database(self, *, like: str = "postgres://@/template1") -> str:
-        """The address of a database that nobody else has: empty, or a copy of the one at that address."""
+    def database(self, *, user: str = "postgres", like: str = "postgres://@/template1") -> str:
+        """The address of a database that is that user's alone: empty, or a copy of the one at that address."""
         name, template = f"test_{next(self._numbers)}", urlsplit(like).path.removeprefix("/")
-        self.do(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return self.url(name)
+        self.do(f"CREATE DATABASE {name} OWNER {user} TEMPLATE {template}")
+        return self.url(name, user=user)
 
     def drop(self, url: str) -> None:
         """The database at that address goes, whoever is still connected to it: each takes 8 MB."""

@@ -25,7 +25,12 @@ def ledger_of(spec: Spec) -> Ledger:
     """The file's ledger, made where there is none yet."""
     from warmer.ledger import default_url, open_ledger
 
-    return open_ledger(spec.ledger or default_url(os.environ))
+    return open_ledger(spec.ledger or default_url(os.environ), password=_password_of(spec))
+
+
+def _password_of(spec: Spec) -> str | None:
+    """The ledger's, where the file says where it is. Raises UsageError, naming the reference, where it is not there."""
+    return None if spec.ledger_password is None else config.read_password(spec.ledger_password, os.environ)
 
 
 def provider_of(spec: Spec, clock: Clock) -> Provider:
@@ -38,6 +43,7 @@ def provider_of(spec: Spec, clock: Clock) -> Provider:
 def start_log(spec: Spec, stream: TextIO | None = None) -> None:
     """Log to `stream` (default: stdout), with the file's secrets masked, and those of the files before it."""
     _MASKED.add(config.read_secret(spec.account.token, os.environ))
+    _MASKED.update(filter(None, [_password_of(spec)]))
     log.configure(stream=stream or sys.stdout, secrets=_MASKED)
 
 

@@ -27,6 +27,8 @@ def show(spec: Spec) -> dict[str, Any]:
         shown["prices"] = spec.prices
     if spec.ledger is not None:
         shown["ledger"] = spec.ledger
+    if spec.ledger_password is not None:
+        shown["ledger_password"] = str(spec.ledger_password)
     if budget := _budget(spec.models[0], own=False):
         shown["budget"] = budget
     shown["replicate"] = {

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from warmer.config import ledger as ledgers
 from warmer.config import values
 from warmer.config.document import Document
 from warmer.config.faults import Faults, WrongValueError, near_miss, quote, suggest
@@ -72,7 +73,8 @@ def _entries(value: Any) -> Any:
 
 Zone = Annotated[ZoneInfo, PlainValidator(values.read_zone), _text()]
 Country = Annotated[str, PlainValidator(values.read_country), _text("[A-Z]{2}")]
-Ledger = Annotated[str, PlainValidator(values.read_ledger), _text("sqlite:///.+")]
+Ledger = Annotated[str, PlainValidator(ledgers.read_ledger), _text(ledgers.URL)]
+LedgerPassword = Annotated[SecretRef, PlainValidator(ledgers.read_password_ref), _text(values.REFERENCE)]
 Secret = Annotated[SecretRef, PlainValidator(values.read_secret_ref), _text(values.REFERENCE)]
 BaseUrl = Annotated[str, PlainValidator(values.read_base_url), _text("https?://.+", format="uri")]
 Rate = Annotated[
@@ -291,8 +293,14 @@ class FileShape(_Mapping):
         "prices.yaml",
     )
     ledger: Ledger = _key(
-        "Database URL of the durable record, a SQLite file; without it `ledger.db` in the state directory.",
-        "sqlite:////var/lib/warmer/ledger.db",
+        "Database URL of the durable record, a SQLite file or a PostgreSQL; else `ledger.db` in the state directory.",
+        ledgers.FILE,
+        ledgers.SERVER,
+    )
+    ledger_password: LedgerPassword = _key(
+        "Where the password of a PostgreSQL ledger is read from: env:NAME, file:PATH or credential:NAME (systemd).",
+        "env:WARMER_LEDGER_PASSWORD",
+        "file:/run/secrets/ledger-password",
     )
     replicate: AccountShape = _key(
         "How the account at Replicate is reached, and what it allows.", {"token": "env:REPLICATE_API_TOKEN"}

@@ -89,25 +89,6 @@ def read_line(value: Any, zone: ZoneInfo, country: str | None) -> str:
     return line
 
 
-def read_ledger(value: Any) -> str:
-    """The database URL of the ledger: a SQLite file."""
-    example = "sqlite:////var/lib/warmer/ledger.db"
-    url = _text(value, example)
-    scheme, separator, rest = url.partition("://")
-    if re.match(r"postgres", scheme):
-        raise WrongValueError("this version keeps its ledger in SQLite, not in PostgreSQL", f"write {example}")
-    if not separator:
-        written = f"sqlite:////{url.lstrip('/')}" if url.startswith("/") else example
-        raise WrongValueError(f"{quote(url)} is not the URL of a ledger", f"write {written}")
-    if scheme != "sqlite":
-        raise WrongValueError(f"a ledger cannot be kept in {quote(scheme)}", f"write {example}")
-    if not rest.startswith("/") or rest.strip("/") in ("", ":memory:") or rest.endswith("/"):
-        raise WrongValueError("this ledger names no file", f"write {example}: three slashes, then the path")
-    if any(sign in rest for sign in "?#") or not rest.isprintable():
-        raise WrongValueError(f"{quote(url)} holds more than a path", f"write {example}")
-    return url
-
-
 def read_secret_ref(value: Any) -> SecretRef:
     """Where a secret is to be read from. What was written is never repeated: it may be the secret."""
     if not isinstance(value, str):

@@ -135,7 +135,8 @@ class Spec:
     models: tuple[ModelSpec, ...]
     account: AccountSpec = field(default_factory=AccountSpec)
     prices: str | None = None  # the file of a price table, relative to this one; None: the package's
-    ledger: str | None = None  # a database URL; None: `ledger.db` in the state directory
+    ledger: str | None = None  # a database URL without a password; None: `ledger.db` in the state directory
+    ledger_password: SecretRef | None = None  # None: libpq may know it by itself
     path: str = field(default="", compare=False)  # of the file, as the person named it
     digest: str = field(default="", compare=False)  # of its bytes: says which edit is in force
 

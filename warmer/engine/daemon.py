@@ -128,7 +128,7 @@ class Daemon:
         old = self._fleet.spec
         try:
             spec = self._load()
-            if spec.ledger != old.ledger:
+            if (spec.ledger, spec.ledger_password) != (old.ledger, old.ledger_password):
                 raise WarmerError("`ledger` cannot change while the daemon runs: restart it, or put the old value back")
             if spec.digest == old.digest and not asked:
                 return

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from warmer.core.address import POSTGRES
 from warmer.errors import LedgerError
 from warmer.ledger.database import OPTION, Access, Database, explained
 from warmer.ledger.sql import SqlLedger
@@ -48,7 +49,7 @@ def open_ledger(url: str, *, password: str | None = None, busy_s: float = _BUSY_
 
 
 def _database(url: str, password: str | None, busy_s: float) -> Database:
-    if url.startswith(("postgresql://", "postgres://")):
+    if url.startswith(POSTGRES):
         # Imported where it is used: a ledger in a file does not pay for it.
         from warmer.ledger.postgres import PostgresDatabase
 

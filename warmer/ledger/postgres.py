@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from warmer.core.address import holds_password
 from warmer.errors import LedgerError, UsageError
 from warmer.ledger.database import Access, access_of
 
@@ -65,7 +65,7 @@ class PostgresDatabase:
             raise UsageError(
                 "a ledger in PostgreSQL needs psycopg: install it with `pip install 'warmer[postgres]'`"
             ) from exc
-        if has_password(url):
+        if holds_password(url):
             raise LedgerError(
                 "the ledger's address holds a password: take it out, and say where it is, for instance "
                 "`ledger_password: env:WARMER_LEDGER_PASSWORD`"
@@ -129,11 +129,3 @@ class PostgresDatabase:
         cause = " ".join(str(error).split()).rstrip(".")
         state = error.sqlstate or next((state for words, state in _UNREACHED if words.search(cause)), "")
         return cause, next((advice for start, advice in _ADVICE if state.startswith(start)), _CHECK_ADDRESS)
-
-
-def has_password(url: str) -> bool:
-    """Whether there is a password in the address: before the host, or among the parameters."""
-    parts = urlsplit(url)
-    return parts.password is not None or any(
-        key in ("password", "sslpassword") for key, _ in parse_qsl(parts.query, keep_blank_values=True)
-    )
