@@ -44,6 +44,7 @@ class Event(StrEnum):
     TRAFFIC_FAILED = "traffic.failed"
     TRAFFIC_MISSED = "traffic.missed"
     LEDGER_FAILED = "ledger.failed"
+    LEDGER_RESUMED = "ledger.resumed"
     TICK_CRASHED = "tick.crashed"
     LIBRARY_WARNED = "library.warned"
 

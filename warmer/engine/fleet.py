@@ -181,8 +181,7 @@ class Fleet:
     def _trouble(self, name: str, error: BaseException) -> timedelta:
         """Say what stopped a tick, and how long to wait before the next: it must not silence the model for good."""
         if isinstance(error, LedgerError):
-            get().error(Event.LEDGER_FAILED, model=name, error=str(error))
-            return _AFTER_LEDGER_TROUBLE
+            return _AFTER_LEDGER_TROUBLE  # said by the desk
         get().error(Event.TICK_CRASHED, model=name, exc_info=error)
         return _AFTER_BUG
 
