@@ -12,7 +12,7 @@ from warmer.core.address import holds_password
 from warmer.errors import LedgerError, UsageError
 from warmer.ledger.database import Access, access_of
 
-_LOCK = int.from_bytes(b"warmer")
+LOCK = int.from_bytes(b"warmer")
 """The advisory lock of a ledger: a number that no other program of the database is likely to have chosen."""
 _IDLE_S = 60
 """A machine that is gone in the middle of a transaction holds the lock until its server notices; this is when."""
@@ -105,7 +105,8 @@ class PostgresDatabase:
             if access is Access.READ
             else self._driver.IsolationLevel.READ_COMMITTED
         )
-        driver.read_only = access is Access.READ
+        # None leaves it to the server: whoever made it read-only, for a disk that fills for instance, is not overruled.
+        driver.read_only = True if access is Access.READ else None
         if access is not Access.READ:
             # One lock for all that is spent and all that is recorded, and not SERIALIZABLE: whoever decides by sums
             # would clash with everyone and had to try again and again, here it waits its turn, once. Whoever only adds
@@ -114,7 +115,7 @@ class PostgresDatabase:
             connection.exec_driver_sql(
                 "SELECT set_config('lock_timeout', %(busy)s, true), "
                 f"set_config('idle_in_transaction_session_timeout', %(idle)s, true), {take}(%(lock)s)",
-                {"busy": f"{round(self._busy_s * 1000)}ms", "idle": f"{_IDLE_S}s", "lock": _LOCK},
+                {"busy": f"{round(self._busy_s * 1000)}ms", "idle": f"{_IDLE_S}s", "lock": LOCK},
             )
 
     def before_making(self, engine: sa.Engine) -> None:
