@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from warmer.core.spec import ModelSpec, PolicyName, Spec
 from warmer.engine.account import Account
 from warmer.engine.heartbeat import Tick
+from warmer.engine.hosttime import STEP_S, ahead_s
 from warmer.errors import LedgerError
 from warmer.log import Event, get
 from warmer.ports import Clock, Schedule
@@ -83,7 +84,8 @@ class Fleet:
             heartbeat = self.account.heartbeat
             task = asyncio.get_running_loop().create_task(heartbeat.tick(model), name=f"tick {name}")
             self._running[name] = task
-            task.add_done_callback(lambda done: self._ended(model, done))
+            ahead = ahead_s(self._clock)
+            task.add_done_callback(lambda done: self._ended(model, done, ahead))
 
     def poke(self, name: str) -> None:
         """Decide anew for `name` at once: something outside has changed."""
@@ -154,7 +156,8 @@ class Fleet:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _ended(self, model: ModelSpec, task: asyncio.Task[Tick]) -> None:
+    def _ended(self, model: ModelSpec, task: asyncio.Task[Tick], ahead: float) -> None:
+        """`ahead`: of the wall clock before the other one, when the tick began."""
         name = model.name
         del self._running[name]
         again = name in self._again
@@ -173,7 +176,8 @@ class Fleet:
         current = self.spec.model(name)
         if current is None:
             return
-        if again or current != model:
+        # Where the clock was set meanwhile, `next_at` may be a time of the one before, years from here.
+        if again or current != model or abs(ahead_s(self._clock) - ahead) > STEP_S:
             next_at = now
         if next_at is not None:
             self._arm(name, next_at)
