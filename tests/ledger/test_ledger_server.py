@@ -183,7 +183,8 @@ def test_a_lock_that_another_process_holds_for_too_long_is_given_up(url: str, fa
         ("57P03", "wait, or start it"),
         ("58030", "Look into the server's log"),
         ("XX001", "put a backup in its place"),
-        ("40P01", "whether the server runs"),
+        ("08006", "whether the server runs"),
+        ("40P01", "Look into the server's log"),
     ],
 )
 def test_what_the_server_refuses_in_the_middle_is_said_and_leaves_nothing_behind(

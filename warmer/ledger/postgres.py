@@ -30,8 +30,13 @@ _ADVICE = (  # by SQLSTATE, or its class, https://www.postgresql.org/docs/curren
     ("28", "Check the user in `ledger`, its password under `ledger_password`, and the server's pg_hba.conf"),
     ("3D000", "Create it, with `createdb` for instance, or name another one under `ledger`"),
     ("3F000", "Create that schema, or name another one under `ledger`"),
+    ("08", _CHECK_ADDRESS),
     ("42501", "Let the user of `ledger` do so: on the server, GRANT ALL ON SCHEMA and on its tables"),
     ("25006", "Name a server under `ledger` that takes writes: this one is a replica, or was made read-only"),
+    (
+        "42",
+        "Its tables are not as warmer made them: put a backup in its place, or name another database under `ledger`",
+    ),
     ("53100", "Free some space on the server's disk"),
     ("53300", "Let the server have more connections (max_connections), or stop what holds them"),
     ("55P03", "Another process holds it: stop that one, or wait"),
@@ -129,4 +134,5 @@ class PostgresDatabase:
         """By SQLSTATE, which is the same in every language."""
         cause = " ".join(str(error).split()).rstrip(".")
         state = error.sqlstate or next((state for words, state in _UNREACHED if words.search(cause)), "")
-        return cause, next((advice for start, advice in _ADVICE if state.startswith(start)), _CHECK_ADDRESS)
+        otherwise = "Look into the server's log" if state else _CHECK_ADDRESS
+        return cause, next((advice for start, advice in _ADVICE if state.startswith(start)), otherwise)

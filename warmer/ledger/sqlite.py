@@ -22,6 +22,7 @@ _ADVICE = {  # by the name of the code, or its beginning, https://www.sqlite.org
     "SQLITE_FULL": "Free some space on its disk",
     "SQLITE_IOERR": "Look whether its disk is full, or fails",
     "SQLITE_NOTADB": "It is some other file: name another one under `ledger`",
+    "SQLITE_ERROR": "Its tables are not as warmer made them: put a backup in its place, or name another file under `ledger`",
     "SQLITE_CORRUPT": "It is damaged: put a backup in its place, or move it away to start anew",
 }
 
