@@ -297,12 +297,13 @@ class Play:
         start: datetime = START,
         latency_s: float = 0.05,
         watch: bool = True,
+        load: Loader | None = None,
         **daemon: Any,
     ) -> None:
         self.latency_s, self._watch = latency_s, watch
         self.true, self.clock = VirtualClock(start), VirtualClock(start)
         self.world = world or World(begin=start, seed=1)
-        self.load = Loader(spec)
+        self.load = load or Loader(spec)
         self.hosts: list[Host] = []
         self.path = path
         self.daemon = Daemon(
