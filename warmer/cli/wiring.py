@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from warmer import config, log
 from warmer.core.spec import Spec
 from warmer.errors import UsageError
 from warmer.ports import Clock, Ledger, Provider
+
+if TYPE_CHECKING:  # heavy: what uses the database imports it
+    from warmer.ledger import Upkeep
 
 _MASKED = set[str]()
 """Every secret this process has read: a beat that is out may still go with the one before."""
@@ -26,6 +29,13 @@ def ledger_of(spec: Spec) -> Ledger:
     from warmer.ledger import default_url, open_ledger
 
     return open_ledger(spec.ledger or default_url(os.environ), password=_password_of(spec))
+
+
+def upkeep_of(spec: Spec) -> Upkeep:
+    """The file's ledger from outside: neither made nor migrated."""
+    from warmer.ledger import Upkeep, default_url
+
+    return Upkeep(spec.ledger or default_url(os.environ), password=_password_of(spec))
 
 
 def _password_of(spec: Spec) -> str | None:

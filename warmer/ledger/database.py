@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -56,6 +57,26 @@ class Database(Protocol):
 
     def is_of_others(self, table: str) -> bool:
         """Whether a table that is there before ours shows that the place is another program's."""
+        ...
+
+    def is_there(self) -> bool:
+        """Whether there is something to connect to that is not made by connecting."""
+        ...
+
+    def problems(self, connection: sa.Connection) -> Iterator[str]:
+        """What the database itself finds wrong with its tables and indexes, going through all of them."""
+        ...
+
+    def size_bytes(self, connection: sa.Connection) -> int:
+        """The room that the ledger takes."""
+        ...
+
+    def vacuum(self, engine: sa.Engine) -> None:
+        """Give back the room of what was deleted."""
+        ...
+
+    def copy(self, engine: sa.Engine, to: Path) -> int:
+        """Write a copy into a new file, whole or not at all; its bytes. Raises LedgerError and UsageError."""
         ...
 
     def explain(self, error: Any) -> tuple[str, str]:

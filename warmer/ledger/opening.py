@@ -37,7 +37,7 @@ def open_ledger(url: str, *, password: str | None = None, busy_s: float = _BUSY_
     `password`: of a server, where libpq does not know it by itself. `busy_s`: seconds to wait for another process that
     holds the ledger. Raises LedgerError, with what to do, where it cannot be used; nothing is changed then.
     """
-    database = _database(url, password, busy_s)
+    database = database_at(url, password, busy_s)
     engine = database.connect()
     try:
         with explained(database):
@@ -48,7 +48,8 @@ def open_ledger(url: str, *, password: str | None = None, busy_s: float = _BUSY_
     return SqlLedger(engine, database)
 
 
-def _database(url: str, password: str | None, busy_s: float) -> Database:
+def database_at(url: str, password: str | None, busy_s: float = _BUSY_S) -> Database:
+    """The database that an address names. Raises LedgerError where it names none."""
     if url.startswith(POSTGRES):
         # Imported where it is used: a ledger in a file does not pay for it.
         from warmer.ledger.postgres import PostgresDatabase
@@ -68,16 +69,16 @@ def _database(url: str, password: str | None, busy_s: float) -> Database:
 def _bring_up_to_date(engine: sa.Engine, database: Database) -> None:
     with engine.connect().execution_options(**{OPTION: Access.READ}) as connection:
         # Before anything is written: a place that is not for us stays as it is, to the byte.
-        if _revision(connection, database) == HEAD:
+        if revision_of(connection, database) == HEAD:
             return
     database.before_making(engine)
     # One process migrates; another that starts in the same second waits here, and finds it done.
     with engine.begin() as connection:
-        if _revision(connection, database) != HEAD:
+        if revision_of(connection, database) != HEAD:
             _migrate(connection, database)
 
 
-def _revision(connection: sa.Connection, database: Database) -> str | None:
+def revision_of(connection: sa.Connection, database: Database) -> str | None:
     """The schema's revision; None of a new ledger. Raises LedgerError for a place that is not for us."""
     tables = [table for table in sa.inspect(connection).get_table_names() if database.is_of_others(table)]
     if not tables:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +13,8 @@ from sqlalchemy.dialects import postgresql
 
 from warmer.core.address import holds_password
 from warmer.errors import LedgerError, UsageError
-from warmer.ledger.database import Access, access_of
+from warmer.ledger.database import OPTION, Access, access_of
+from warmer.ledger.tables import metadata
 
 LOCK = int.from_bytes(b"warmer")
 """The advisory lock of a ledger: a number that no other program of the database is likely to have chosen."""
@@ -35,7 +39,7 @@ _ADVICE = (  # by SQLSTATE, or its class, https://www.postgresql.org/docs/curren
     ("25006", "Name a server under `ledger` that takes writes: this one is a replica, or was made read-only"),
     (
         "42",
-        "Its tables are not as warmer made them: put a backup in its place, or name another database under `ledger`",
+        "Its tables are not as warmer made them: put a backup in its place, or name another database",
     ),
     ("53100", "Free some space on the server's disk"),
     ("53300", "Let the server have more connections (max_connections), or stop what holds them"),
@@ -79,8 +83,9 @@ class PostgresDatabase:
         self._url, self._password, self._busy_s = url, password, busy_s
         self.name = url
 
-    def connect(self) -> sa.Engine:
-        """Nothing is asked of the server yet."""
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What libpq connects by, the password among it. May raise LedgerError."""
         try:
             given = self._driver.conninfo.conninfo_to_dict(self._url)
         except self._driver.ProgrammingError as exc:
@@ -89,10 +94,15 @@ class PostgresDatabase:
             ) from None
         if self._password is not None:
             given["password"] = self._password
+        return {**_DEFAULTS, **given}
+
+    def connect(self) -> sa.Engine:
+        """Nothing is asked of the server yet."""
+        parameters = self.parameters
         engine = sa.create_engine(
             "postgresql+psycopg://",
             # libpq reads the address itself: sockets, services, several hosts, certificates are all its own.
-            creator=lambda: self._driver.connect(**{**_DEFAULTS, **given}),
+            creator=lambda: self._driver.connect(**parameters),
             pool_size=1,
             max_overflow=4,
             pool_pre_ping=True,  # a server that was restarted is no trouble to the next transaction
@@ -129,6 +139,52 @@ class PostgresDatabase:
     def is_of_others(self, table: str) -> bool:
         """The queue of the beats that many processes share stands beside the ledger."""
         return not table.startswith("procrastinate_")
+
+    def is_there(self) -> bool:
+        """Whoever connects finds out."""
+        return True
+
+    def problems(self, connection: sa.Connection) -> Iterator[str]:
+        """What the server has noticed; it checks each page as it reads it."""
+        for (index,) in connection.exec_driver_sql(
+            "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid "
+            "WHERE relnamespace = current_schema()::regnamespace AND NOT indisvalid"
+        ):
+            yield f"index {index} is not valid: REINDEX INDEX {index}"
+        failures = connection.exec_driver_sql(
+            "SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()"
+        ).scalar()
+        if failures:
+            yield f"{failures} pages of the database had a wrong checksum: look into the server's log"
+
+    def size_bytes(self, connection: sa.Connection) -> int:
+        """Of the tables with their indexes."""
+        names = ", ".join(f"('{name}')" for name in metadata.tables)
+        query = f"SELECT sum(pg_total_relation_size(to_regclass(name))) FROM (VALUES {names}) AS ours (name)"  # noqa: S608 - our names
+        return int(connection.exec_driver_sql(query).scalar() or 0)
+
+    def vacuum(self, engine: sa.Engine) -> None:
+        """Beside whoever uses it: the room is free for new rows, and given back to the disk where it is at the end."""
+        with engine.connect().execution_options(**{OPTION: Access.READ}) as connection:
+            there = set(sa.inspect(connection).get_table_names())
+        pooled = engine.raw_connection()
+        driver: Any = pooled.dbapi_connection
+        try:
+            driver.read_only = driver.isolation_level = None
+            driver.autocommit = True
+            for name in sorted(there & metadata.tables.keys()):
+                driver.execute(f"VACUUM (ANALYZE) {name}")
+        finally:
+            driver.autocommit = False
+            pooled.close()
+
+    def copy(self, engine: sa.Engine, to: Path) -> int:
+        """The server's own tool does it better, and can bring it back."""
+        command = shlex.join(["pg_dump", "--format=custom", f"--file={to}", f"--dbname={self._url}"])
+        raise UsageError(
+            f"a ledger in PostgreSQL is backed up by PostgreSQL's own tool: {command} "
+            "(`pg_restore` brings it back; both ask for the password, or take it from $PGPASSWORD or ~/.pgpass)"
+        )
 
     def explain(self, error: Any) -> tuple[str, str]:
         """By SQLSTATE, which is the same in every language."""
