@@ -45,6 +45,8 @@ class Event(StrEnum):
     TRAFFIC_MISSED = "traffic.missed"
     LEDGER_FAILED = "ledger.failed"
     LEDGER_RESUMED = "ledger.resumed"
+    WORKER_JOINED = "worker.joined"
+    WORKER_LEFT = "worker.left"
     TICK_CRASHED = "tick.crashed"
     LIBRARY_WARNED = "library.warned"
 

@@ -32,6 +32,7 @@ def test_every_default_is_written_out_and_nothing_else() -> None:
     shown = config.show(config.parse(b"models: [{model: acme/chat}]", path="warmer.yaml"))
     assert shown == {
         "timezone": "UTC",
+        "engine": "local",
         "replicate": {
             "token": "env:REPLICATE_API_TOKEN",
             "base_url": "https://api.replicate.com/v1",

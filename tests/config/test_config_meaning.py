@@ -14,7 +14,7 @@ import pytest
 from warmer import config
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Billing, Price, price_of
-from warmer.core.spec import AccountSpec, ModelSpec, PolicyName, SecretRef, Spec, Target, TargetKind
+from warmer.core.spec import AccountSpec, Engine, ModelSpec, PolicyName, SecretRef, Spec, Target, TargetKind
 from warmer.errors import ConfigError
 
 VERSION = "0123456789abcdef" * 4
@@ -53,6 +53,7 @@ timezone: Asia/Tokyo
 country: JP
 ledger: postgresql://warmer@db.example.test:5433/warmer?sslmode=verify-full
 ledger_password: credential:ledger
+engine: shared
 replicate:
   token: file:/run/secrets/token
   base_url: http://127.0.0.1:8080/v1/
@@ -75,6 +76,7 @@ models:
         zone=zone,
         ledger="postgresql://warmer@db.example.test:5433/warmer?sslmode=verify-full",
         ledger_password=SecretRef(scheme="credential", name="ledger"),
+        engine=Engine.SHARED,
         account=AccountSpec(
             token=SecretRef(scheme="file", name="/run/secrets/token"),
             base_url="http://127.0.0.1:8080/v1",
@@ -96,7 +98,7 @@ models:
             ),
         ),
     )
-    assert spec.models[0].where == "warmer.yaml:11"
+    assert spec.models[0].where == "warmer.yaml:12"
 
 
 def test_defaults_hold_where_an_entry_says_nothing_else() -> None:

@@ -53,6 +53,7 @@ def test_the_schema_tells_the_defaults_that_hold() -> None:
     told = {key: value["default"] for key, value in keys() if "default" in value}
     assert told == {
         "timezone": "UTC",
+        "engine": "local",
         "token": str(account.token),
         "base_url": DEFAULT_BASE_URL,
         "creates_per_minute": account.creates_per_minute,

@@ -45,6 +45,7 @@ def run(
             connect=connect,
             ledger=wiring.ledger_of(spec),
             clock=clock,
+            schedule=wiring.schedule_of(spec),
         )
         await daemon.run()
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from asyncio import Task
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from warmer import config, log
-from warmer.core.spec import Spec
+from warmer.core.spec import Engine, Spec
 from warmer.errors import UsageError
-from warmer.ports import Clock, Ledger, Provider
+from warmer.ports import Clock, Ledger, Provider, Schedule
 
 if TYPE_CHECKING:  # heavy: what uses the database imports it
     from warmer.ledger import Upkeep
@@ -48,6 +51,20 @@ def provider_of(spec: Spec, clock: Clock) -> Provider:
     from warmer.providers.replicate import Replicate
 
     return Replicate(spec.account, config.read_secret(spec.account.token, os.environ), clock)
+
+
+def schedule_of(spec: Spec) -> Callable[[Callable[[str], Task[Any] | None]], Schedule]:
+    """What makes the daemon's timers. Raises UsageError where the parts for shared ones are not installed."""
+    if spec.engine is Engine.LOCAL or spec.ledger is None:
+        from warmer.engine.schedule_local import LocalSchedule
+
+        return LocalSchedule
+    try:
+        from warmer.engine.schedule_shared import SharedSchedule
+        from warmer.ledger.postgres import PostgresDatabase
+    except ImportError as exc:
+        raise UsageError(f"`engine: shared` needs {exc.name}: install it with `pip install 'warmer[shared]'`") from exc
+    return partial(SharedSchedule, server=PostgresDatabase(spec.ledger, _password_of(spec), busy_s=0.0).parameters)
 
 
 def start_log(spec: Spec, stream: TextIO | None = None) -> None:

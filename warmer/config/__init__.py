@@ -24,7 +24,7 @@ from warmer.config.shape import BudgetShape, ModelShape, json_schema, read_shape
 from warmer.core.budget import Cap, Period
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Price, PriceTable, price_of
-from warmer.core.spec import AccountSpec, ModelSpec, PolicyName, Spec, Target
+from warmer.core.spec import AccountSpec, Engine, ModelSpec, PolicyName, Spec, Target
 from warmer.errors import ConfigError, Fault, UsageError
 
 __all__ = ["dump", "find", "json_schema", "load", "parse", "read_password", "read_secret", "show"]
@@ -86,6 +86,7 @@ def parse(text: bytes, *, path: str) -> Spec:
         prices=given.get("prices"),
         ledger=given.get("ledger"),
         ledger_password=given.get("ledger_password"),
+        engine=given.get("engine", Engine.LOCAL),
         path=path,
         digest=hashlib.sha256(text).hexdigest()[:12],
     )

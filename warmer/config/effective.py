@@ -29,6 +29,7 @@ def show(spec: Spec) -> dict[str, Any]:
         shown["ledger"] = spec.ledger
     if spec.ledger_password is not None:
         shown["ledger_password"] = str(spec.ledger_password)
+    shown["engine"] = str(spec.engine)
     if budget := _budget(spec.models[0], own=False):
         shown["budget"] = budget
     shown["replicate"] = {

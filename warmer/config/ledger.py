@@ -9,7 +9,7 @@ from warmer.config.document import Document
 from warmer.config.faults import IN_CLEAR, Faults, WrongValueError, quote
 from warmer.config.values import read_secret_ref
 from warmer.core.address import POSTGRES, holds_password
-from warmer.core.spec import SecretRef
+from warmer.core.spec import Engine, SecretRef
 
 FILE = "sqlite:////var/lib/warmer/ledger.db"
 SERVER = "postgresql://warmer@db.example.test/warmer"
@@ -57,8 +57,13 @@ def read_password_ref(value: Any) -> SecretRef:
 
 
 def check_ledger(document: Document, faults: Faults) -> None:
-    """Only a server asks for a password."""
+    """Only a server asks for a password, and only one can be shared."""
     root = document.value if isinstance(document.value, dict) else {}
-    if "ledger_password" in root and not str(root.get("ledger", "")).startswith(POSTGRES):
+    if str(root.get("ledger", "")).startswith(POSTGRES):
+        return
+    if root.get("engine") == Engine.SHARED:
+        problem = "processes can share the beats only over a ledger in PostgreSQL"
+        faults.add(document.place(("engine",)), problem, f"write `ledger: {SERVER}`, or `engine: local`")
+    if "ledger_password" in root:
         problem = "only a ledger in PostgreSQL has a password"
         faults.add(document.key_place(("ledger_password",)), problem, f"leave it out, or write `ledger: {SERVER}`")

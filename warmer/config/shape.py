@@ -28,7 +28,7 @@ from warmer.config import values
 from warmer.config.document import Document
 from warmer.config.faults import Faults, WrongValueError, near_miss, quote, suggest
 from warmer.core.price import PER_SECOND, TABLE, Billing, PriceTable
-from warmer.core.spec import MOST_INSTANCES, PolicyName, SecretRef, Target
+from warmer.core.spec import MOST_INSTANCES, Engine, PolicyName, SecretRef, Target
 
 _EXAMPLE_HOURS = "Mo-Fr 08:00-20:00; PH off"
 
@@ -75,6 +75,7 @@ Zone = Annotated[ZoneInfo, PlainValidator(values.read_zone), _text()]
 Country = Annotated[str, PlainValidator(values.read_country), _text("[A-Z]{2}")]
 Ledger = Annotated[str, PlainValidator(ledgers.read_ledger), _text(ledgers.URL)]
 LedgerPassword = Annotated[SecretRef, PlainValidator(ledgers.read_password_ref), _text(values.REFERENCE)]
+EngineName = Annotated[Engine, PlainValidator(values.read_engine), _words(Engine)]
 Secret = Annotated[SecretRef, PlainValidator(values.read_secret_ref), _text(values.REFERENCE)]
 BaseUrl = Annotated[str, PlainValidator(values.read_base_url), _text("https?://.+", format="uri")]
 Rate = Annotated[
@@ -301,6 +302,12 @@ class FileShape(_Mapping):
         "Where the password of a PostgreSQL ledger is read from: env:NAME, file:PATH or credential:NAME (systemd).",
         "env:WARMER_LEDGER_PASSWORD",
         "file:/run/secrets/ledger-password",
+    )
+    engine: EngineName = _key(
+        "`shared` has any number of processes on one PostgreSQL ledger divide the beats among them; with `local` each "
+        "process looks after all models.",
+        "shared",
+        default="local",
     )
     replicate: AccountShape = _key(
         "How the account at Replicate is reached, and what it allows.", {"token": "env:REPLICATE_API_TOKEN"}

@@ -17,7 +17,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from warmer.config.faults import BY_REFERENCE, IN_CLEAR, WrongValueError, near_miss, quote, suggest
 from warmer.core.hours import ActiveHours, HoursError
 from warmer.core.price import Billing, PriceTable
-from warmer.core.spec import MIN_DEADLINE, MIN_EVERY, MOST_INSTANCES, PolicyName, SecretRef, Target, TargetKind
+from warmer.core.spec import (
+    MIN_DEADLINE,
+    MIN_EVERY,
+    MOST_INSTANCES,
+    Engine,
+    PolicyName,
+    SecretRef,
+    Target,
+    TargetKind,
+)
 from warmer.core.units import MICRO, format_duration, parse_duration
 
 MAX_EVERY = timedelta(days=30)
@@ -193,6 +202,11 @@ def read_name(value: Any) -> str:
     if not name.isprintable():
         raise WrongValueError("this name has a character that cannot be printed", "use letters, digits and signs")
     return name
+
+
+def read_engine(value: Any) -> Engine:
+    """Who calls for the beats."""
+    return Engine(_one_of(value, "an engine", Engine))
 
 
 def read_policy(value: Any) -> PolicyName:

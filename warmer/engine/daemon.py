@@ -42,7 +42,7 @@ class Daemon:
         connect: Callable[[Spec], Provider],
         ledger: Ledger,
         clock: Clock,
-        schedule: Callable[[Callable[[str], None]], Schedule] = LocalSchedule,
+        schedule: Callable[[Callable[[str], asyncio.Task[Any] | None]], Schedule] = LocalSchedule,
         supervisor: Supervisor | None = None,
     ) -> None:
         """`load` reads the file anew; `connect` reads the token and opens a provider. Both may raise a WarmerError."""
@@ -72,13 +72,7 @@ class Daemon:
             self._listen()
         self._schedule.start()
         self._fleet.start(self._schedule)
-        chores = [
-            asyncio.ensure_future(
-                self._recovery.keep_on(lambda: self._fleet.account, lambda: self._fleet.spec, at_start=True)
-            ),
-            asyncio.ensure_future(self._read_traffic()),
-            asyncio.ensure_future(self._floors.keep_on(lambda: self._fleet.account, lambda: self._fleet.spec)),
-        ]
+        chores = [asyncio.ensure_future(self._schedule.alone(self._look_after))]
         if watch:
             chores.append(asyncio.ensure_future(self._watch(Watched(spec.path))))
         if (every := self._supervisor.watchdog_s) is not None:
@@ -130,6 +124,8 @@ class Daemon:
             spec = self._load()
             if (spec.ledger, spec.ledger_password) != (old.ledger, old.ledger_password):
                 raise WarmerError("`ledger` cannot change while the daemon runs: restart it, or put the old value back")
+            if spec.engine is not old.engine:
+                raise WarmerError("`engine` cannot change while the daemon runs: restart it, or put the old value back")
             if spec.digest == old.digest and not asked:
                 return
             # A reload that was asked for reads the token again even where the file is the same: it may be a new one.
@@ -172,6 +168,28 @@ class Daemon:
 
     # -- chores ------------------------------------------------------------------------------------------------------
 
+    async def _look_after(self) -> None:
+        """What is done once, by however many processes the file is run. Ends by a bug alone."""
+        account, spec = lambda: self._fleet.account, lambda: self._fleet.spec
+        # What is out may be a living process's, where there are others.
+        at_start = not self._schedule.is_shared
+        work = [
+            asyncio.ensure_future(chore)
+            for chore in (
+                self._recovery.keep_on(account, spec, at_start=at_start),
+                self._read_traffic(),
+                self._floors.keep_on(account, spec),
+            )
+        ]
+        try:
+            ended, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for chore in work:
+                chore.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+        for chore in ended:
+            chore.result()
+
     async def _read_traffic(self) -> None:
         """Customers call outside the active hours too: the record must not have a hole there."""
         while True:
@@ -197,7 +215,9 @@ class Daemon:
         await self._recovery.abandon()
         await self._fleet.abandon()
         await self._floors.abandon()
-        await self._floors.tell_left()
+        if len(self._schedule.members) <= 1:  # else the others go on looking after them
+            await self._floors.tell_left()
+        await self._schedule.close()
         for account in self._accounts():
             await account.provider.close()
         self._desk.close()

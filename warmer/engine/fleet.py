@@ -70,15 +70,18 @@ class Fleet:
             spread = min(model.interval, _STAGGER * count)
             self._arm(model.name, self._clock.now() + spread * (index / count))
 
-    def due(self, name: str) -> None:
-        """The schedule calls: tick `name`, unless its time has not come or its last tick is still going on."""
+    def due(self, name: str) -> asyncio.Task[Tick] | None:
+        """The schedule calls: tick `name`, unless its time has not come or its last tick is still going on.
+
+        Returns the tick that is under way then. What many processes arm comes due by a clock of their own.
+        """
         wanted = self._wanted.get(name)
         model = self.spec.model(name)
         if self._stopping or wanted is None or model is None:
-            return
+            return None
         if name in self._running:
             self._again.add(name)  # however many come late, one tick follows
-        elif wanted.left(self._clock) > timedelta(0):
+        elif not self._is_shared and wanted.left(self._clock) > timedelta(0):
             self._nap(name, wanted)
         else:
             heartbeat = self.account.heartbeat
@@ -86,6 +89,7 @@ class Fleet:
             self._running[name] = task
             ahead = ahead_s(self._clock)
             task.add_done_callback(lambda done: self._ended(model, done, ahead))
+        return self._running.get(name)
 
     def poke(self, name: str) -> None:
         """Decide anew for `name` at once: something outside has changed."""
@@ -196,4 +200,9 @@ class Fleet:
 
     def _nap(self, name: str, wanted: _Appointment) -> None:
         if self._schedule is not None and not self._stopping:
-            self._schedule.arm(name, min(wanted.left(self._clock), _LONGEST_NAP).total_seconds())
+            left = wanted.left(self._clock)
+            self._schedule.arm(name, (left if self._is_shared else min(left, _LONGEST_NAP)).total_seconds())
+
+    @property
+    def _is_shared(self) -> bool:
+        return self._schedule is not None and self._schedule.is_shared

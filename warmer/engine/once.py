@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from warmer.core.beat import Reason, Status
 from warmer.core.shard import Shard
@@ -32,7 +33,7 @@ async def once(
     clock: Clock,
     lasting: timedelta | None = None,
     shard: Shard | None = None,
-    schedule: Callable[[Callable[[str], None]], Schedule] = LocalSchedule,
+    schedule: Callable[[Callable[[str], asyncio.Task[Any] | None]], Schedule] = LocalSchedule,
 ) -> int:
     """Tick every model, or those of `shard`, once or for as long as `lasting`. Returns the exit code.
 
@@ -100,7 +101,7 @@ async def _short_daemon(
     clock: Clock,
     ticks: list[Tick],
     lasting: timedelta,
-    schedule: Callable[[Callable[[str], None]], Schedule],
+    schedule: Callable[[Callable[[str], asyncio.Task[Any] | None]], Schedule],
 ) -> None:
     fleet = Fleet(ticked, account, clock, on_tick=ticks.append)
     timers = schedule(fleet.due)
