@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -48,15 +49,37 @@ class Clock(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A process that takes part in a shared schedule."""
+
+    number: int  # as in the log: `worker.joined`
+    silent_s: float  # since its last sign of life
+    is_self: bool = False
+
+
 class Schedule(Protocol):
     """Calls a function once for each name that is armed: the daemon's timers."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the names of all processes are one: what one arms, any of them may be called for."""
+        ...
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The processes that share it; none where it is this one's alone."""
+        ...
 
     def start(self) -> None:
         """Begin to call; needs the running loop."""
         ...
 
     def arm(self, name: str, delay_s: float) -> None:
-        """Call for `name` once, `delay_s` from now; replaces what was armed for it."""
+        """Call for `name` once, `delay_s` from now.
+
+        Replaces what was armed for it. A shared one keeps what was armed for sooner.
+        """
         ...
 
     def disarm(self, name: str) -> None:
@@ -65,6 +88,14 @@ class Schedule(Protocol):
 
     def stop(self) -> None:
         """No more calls; what was called for goes on."""
+        ...
+
+    async def alone(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work`, which does not end, in one process at a time: here, while no other does."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what is behind it, at the very end."""
         ...
 
 

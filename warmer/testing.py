@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, TypeVarTuple, Unpack
@@ -20,7 +20,7 @@ from warmer.core.price import Billing
 from warmer.core.schema_input import component, kind_of
 from warmer.core.spec import Target, TargetKind
 from warmer.errors import ModelRefused, ProviderError, Unavailable
-from warmer.ports import RECENT_AT_MOST, Clock
+from warmer.ports import RECENT_AT_MOST, Clock, Member
 from warmer.sandbox import predictions as sandbox
 from warmer.sandbox.inputs import InvalidInputError
 from warmer.sandbox.traits import Deployment
@@ -108,7 +108,10 @@ class VirtualClock:
 class VirtualSchedule:
     """The `Schedule` port on the running loop's timers."""
 
-    def __init__(self, on_due: Callable[[str], None]) -> None:
+    is_shared = False
+    members: tuple[Member, ...] = ()
+
+    def __init__(self, on_due: Callable[[str], object]) -> None:
         self._on_due = on_due
         self._armed: dict[str, asyncio.TimerHandle] = {}
 
@@ -129,6 +132,13 @@ class VirtualSchedule:
         """No more calls."""
         for name in list(self._armed):
             self.disarm(name)
+
+    async def alone(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work`: there is no other process."""
+        await work()
+
+    async def close(self) -> None:
+        """Nothing is behind it."""
 
 
 class WorldProvider:

@@ -75,3 +75,36 @@ def test_exit_codes_tell_what_went_wrong(wired: Desk, sandbox: Sandbox) -> None:
     assert wired.run("once", "-c", "nowhere.yaml").code == 2
     assert wired.run("once", "--for", "soon", "-c", file).code == 2
     assert wired.run("once", "-c", file, "--nonsense").code == 2
+
+
+FOUR = "\n".join(
+    f"{{model: {slug}, every: 60s}}"
+    for slug in ("replicate/hello-world", "stability-ai/sdxl", "salesforce/blip", "meta/meta-llama-3-8b-instruct")
+)
+
+
+def test_shards_beat_every_model_once_between_them(wired: Desk, sandbox: Sandbox) -> None:
+    file = str(wired.write(FOUR))
+    assert wired.run("once", "-c", file, "--shard", "1/3").code == 0
+    first = len(sandbox.creates())
+    assert wired.run("once", "-c", file, "--shard", "2/3").code == 0
+    assert wired.run("once", "-c", file, "--shard", "auto/3", "--for", "3s", JOB_COMPLETION_INDEX="2").code == 0
+    assert first < 4
+    assert Counter(call["model"] for call in sandbox.creates()) == dict.fromkeys(
+        ("replicate/hello-world", "stability-ai/sdxl", "salesforce/blip", "meta/meta-llama-3-8b-instruct"), 1
+    )
+
+
+def test_a_shard_without_models_is_done_at_once(wired: Desk, sandbox: Sandbox) -> None:
+    file = str(wired.write("{model: replicate/hello-world, every: 60s}"))
+    codes = [wired.run("once", "-c", file, "--shard", f"{number}/3").code for number in (1, 2, 3)]
+    assert codes == [0, 0, 0]
+    assert len(sandbox.creates()) == 1
+
+
+def test_a_shard_that_cannot_be_is_refused(wired: Desk) -> None:
+    file = str(wired.write(MODELS))
+    for given in ("6/5", "auto/5"):
+        refused = wired.run("once", "-c", file, "--shard", given)
+        assert refused.code == 2
+        assert "--shard" in refused.err

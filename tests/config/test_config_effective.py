@@ -33,6 +33,7 @@ def test_every_default_is_written_out_and_nothing_else() -> None:
     assert shown == {
         "timezone": "UTC",
         "listen": "127.0.0.1:9177",
+        "engine": "local",
         "replicate": {
             "token": "env:REPLICATE_API_TOKEN",
             "base_url": "https://api.replicate.com/v1",
@@ -114,7 +115,14 @@ files = st.fixed_dictionaries(
     optional={
         "timezone": st.sampled_from(["UTC", "Australia/Lord_Howe"]),
         "listen": st.sampled_from(["off", "127.0.0.1:0", "localhost:80", "[::]:9177"]),
-        "ledger": st.sampled_from(["sqlite:////var/lib/warmer/ledger.db", "sqlite:///here.db"]),
+        "ledger": st.sampled_from(
+            [
+                "sqlite:////var/lib/warmer/ledger.db",
+                "sqlite:///here.db",
+                "postgres://",
+                "postgresql://w@a:1,b/x?host=/r",
+            ]
+        ),
         "defaults": st.fixed_dictionaries({}, optional={"every": st.just("30s"), "hardware": st.just("gpu-t4")}),
     },
 )

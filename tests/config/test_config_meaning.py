@@ -14,7 +14,7 @@ import pytest
 from warmer import config
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Billing, Price, price_of
-from warmer.core.spec import AccountSpec, Listen, ModelSpec, PolicyName, SecretRef, Spec, Target, TargetKind
+from warmer.core.spec import AccountSpec, Engine, Listen, ModelSpec, PolicyName, SecretRef, Spec, Target, TargetKind
 from warmer.errors import ConfigError
 
 VERSION = "0123456789abcdef" * 4
@@ -51,7 +51,9 @@ def test_every_key_reaches_the_spec() -> None:
     spec = spec_of(f"""\
 timezone: Asia/Tokyo
 country: JP
-ledger: sqlite:////var/lib/warmer/ledger.db
+ledger: postgresql://warmer@db.example.test:5433/warmer?sslmode=verify-full
+ledger_password: credential:ledger
+engine: shared
 replicate:
   token: file:/run/secrets/token
   base_url: http://127.0.0.1:8080/v1/
@@ -72,7 +74,9 @@ models:
     zone = ZoneInfo("Asia/Tokyo")
     assert spec == Spec(
         zone=zone,
-        ledger="sqlite:////var/lib/warmer/ledger.db",
+        ledger="postgresql://warmer@db.example.test:5433/warmer?sslmode=verify-full",
+        ledger_password=SecretRef(scheme="credential", name="ledger"),
+        engine=Engine.SHARED,
         account=AccountSpec(
             token=SecretRef(scheme="file", name="/run/secrets/token"),
             base_url="http://127.0.0.1:8080/v1",
@@ -94,7 +98,7 @@ models:
             ),
         ),
     )
-    assert spec.models[0].where == "warmer.yaml:10"
+    assert spec.models[0].where == "warmer.yaml:12"
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_the_schema_tells_the_defaults_that_hold() -> None:
     assert told == {
         "timezone": "UTC",
         "listen": str(Listen()),
+        "engine": "local",
         "token": str(account.token),
         "base_url": DEFAULT_BASE_URL,
         "creates_per_minute": account.creates_per_minute,

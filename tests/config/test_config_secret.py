@@ -49,6 +49,24 @@ def test_what_is_no_token_is_refused_and_not_shown(written: str, tmp_path: Path)
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("password", ["hunter2", " p w ", "käse@/:?%41", "'\"\\"])
+def test_a_password_may_be_any_line_of_text(password: str, tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text(f"{password}\n", "utf-8")
+    assert config.read_password(file(path), {}) == password
+    assert config.read_password(env("PW"), {"PW": password}) == password
+
+
+@pytest.mark.parametrize("written", [b"open\nsesame", b"open\0sesame", b"open sesame \xff", b"\n"])
+def test_what_is_no_password_is_refused_and_not_shown(written: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_bytes(written)
+    with pytest.raises(UsageError, match="password") as caught:
+        config.read_password(file(path), {})
+    assert str(file(path)) in str(caught.value)
+    assert "sesame" not in str(caught.value)
+
+
 def test_a_missing_secret_says_what_to_do(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.touch()

@@ -37,7 +37,10 @@ def tree(kind: type[errors.WarmerError]) -> list[type[errors.WarmerError]]:
 
 
 def options_of(command: str) -> set[str]:
-    return {opt for param in COMMANDS[command].params if param.param_type_name == "option" for opt in param.opts}
+    """Of a group those of all its commands."""
+    found = COMMANDS[command]
+    params = [param for one in (found, *getattr(found, "commands", {}).values()) for param in one.params]
+    return {opt for param in params if param.param_type_name == "option" for opt in param.opts}
 
 
 def test_every_command_has_its_heading_and_no_other_has() -> None:

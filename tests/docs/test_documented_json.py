@@ -147,6 +147,11 @@ def test_every_key_of_inspect_is_told_and_no_other(desk: Desk) -> None:
     assert keys_of(document) == told_keys("`inspect --json`")
 
 
+def test_every_key_of_ledger_check_is_told_and_no_other(desk: Desk) -> None:
+    document = desk.run("ledger", "check", "--json", "-c", str(desk.file)).document
+    assert keys_of(document) == told_keys("`ledger check --json`")
+
+
 def test_every_key_of_demo_is_told_and_no_other() -> None:
     replay = Replay(**{field.name: _some(field.type) for field in dataclasses.fields(Replay)})
     seen = Summary(model="a/b", day=None)

@@ -181,6 +181,7 @@ class Stage:
         self.fleet = Fleet(self.spec, self.account, self.clock, on_tick=self._note, **fleet)
         self.timers = VirtualSchedule(self.fleet.due)
         self.recovery = Recovery(self.desk, self.clock, lambda: self.account.heartbeat.out, self.fleet.poke)
+        self.sweeping: asyncio.Future[None] | None = None
 
     def account_over(self, provider: Provider) -> Account:
         return Account.over(
@@ -203,6 +204,13 @@ class Stage:
     def start(self) -> None:
         self.fleet.start(self.timers)
 
+    def take_over(self) -> None:
+        """Start, and follow what a process before has left open, as the daemon does."""
+        self.sweeping = asyncio.ensure_future(
+            self.recovery.keep_on(lambda: self.account, lambda: self.spec, at_start=True)
+        )
+        self.start()
+
     async def until(self, seconds: float) -> None:
         """Let the world's time go on to so many seconds after the beginning."""
         await asyncio.sleep(max(0.0, seconds - self.true.monotonic()))
@@ -214,12 +222,17 @@ class Stage:
         await self.leave()
 
     async def leave(self) -> None:
+        if self.sweeping is not None:
+            self.sweeping.cancel()
+        await self.recovery.settled()
         self.fleet.stop()
         self.timers.stop()
         await self.fleet.drained(timedelta(hours=1))
 
     async def die(self) -> None:
         """As kill -9 would: nothing more is done, not even the recording."""
+        if self.sweeping is not None:
+            self.sweeping.cancel()
         self.fleet.stop()
         self.timers.stop()
         await self.fleet.abandon()
@@ -297,12 +310,13 @@ class Play:
         start: datetime = START,
         latency_s: float = 0.05,
         watch: bool = True,
+        load: Loader | None = None,
         **daemon: Any,
     ) -> None:
         self.latency_s, self._watch = latency_s, watch
         self.true, self.clock = VirtualClock(start), VirtualClock(start)
         self.world = world or World(begin=start, seed=1)
-        self.load = Loader(spec)
+        self.load = load or Loader(spec)
         self.hosts: list[Host] = []
         self.path = path
         self.daemon = Daemon(

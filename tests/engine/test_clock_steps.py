@@ -17,6 +17,7 @@ from warmer.testing import run
 
 STEPS = [timedelta(minutes=10), -timedelta(minutes=10), timedelta(days=1), -timedelta(days=1), timedelta(seconds=40)]
 STEP_IDS = ["10min on", "10min back", "a day on", "a day back", "40s on"]
+FAR_STEPS, FAR_IDS = [timedelta(days=3652), -timedelta(days=3652)], ["ten years on", "ten years back"]
 
 
 @pytest.mark.parametrize("step", STEPS, ids=STEP_IDS)
@@ -139,7 +140,7 @@ class WallClock:
         self.follow()
 
 
-@pytest.mark.parametrize("step", STEPS, ids=STEP_IDS)
+@pytest.mark.parametrize("step", [*STEPS, *FAR_STEPS], ids=[*STEP_IDS, *FAR_IDS])
 def test_the_timers_do_not_care_where_the_wall_clock_stands(step: timedelta) -> None:
     async def scene(traveller: Any) -> list[float]:
         loop, wall = asyncio.get_running_loop(), WallClock(traveller)

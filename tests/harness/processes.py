@@ -94,6 +94,7 @@ class Desk:
         self.folder, self.url = folder, sandbox_url
         self.file = folder / "warmer.yaml"
         self.ledger = folder / "ledger.db"
+        self.address = f"sqlite:///{self.ledger}"
         self._daemons: list[Daemon] = []
 
     def write(self, models: str, *, top: str = "", listen: str = "off") -> Path:
@@ -103,7 +104,7 @@ class Desk:
     def text(self, models: str, *, top: str = "", listen: str = "off") -> str:
         base = f"base_url: '{self.url}/v1'" if self.url else ""
         return (
-            f"ledger: sqlite:///{self.ledger}\nlisten: {listen}\n"  # several daemons run side by side
+            f"ledger: {self.address}\nlisten: {listen}\n"  # several daemons run side by side
             f"replicate: {{token: env:WARMER_TEST_TOKEN, {base}}}\n{top}\nmodels:\n"
             + "".join(f"  - {line}\n" for line in models.strip().splitlines())
         )

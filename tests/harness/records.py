@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from warmer.core.beat import (
     BeatKey,
@@ -26,6 +27,11 @@ from warmer.ledger import open_ledger
 
 RUN = timedelta(seconds=1.5)
 BOOT_S = 20.0
+
+
+def ids_of(found: Iterable[Any]) -> list[str]:
+    """The prediction ids of beats, calls or uses."""
+    return [one.prediction_id if hasattr(one, "prediction_id") else one.id for one in found]
 
 
 def moments_of(name: str, *, days: int, begins: datetime) -> list[datetime]:

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import itertools
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.postgres import Server
 
 from warmer.core.beat import (
     BeatKey,
@@ -29,13 +34,14 @@ from warmer.ledger import SqlLedger, open_ledger
 from warmer.ports import Ledger
 
 ROOT = Path(__file__).parents[2]
+KINDS = ("sqlite", "postgres")
 T4 = Price(per_second=Decimal("0.000225"), source="gpu-t4@2026-11-18")
 MODEL = "meta/llama"
 START = datetime(2026, 11, 21, 9, 0, 0, 123_457, tzinfo=UTC)
 
 
 class Database:
-    """A database of its own, empty at first, that any number of ledgers may be opened on."""
+    """A database of its own that any number of ledgers may be opened on."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -150,18 +156,61 @@ class Facts:
         return seen
 
 
+@contextmanager
+def own_database(server: Server, **like: str) -> Iterator[str]:
+    url = server.database(**like)
+    yield url
+    server.drop(url)
+
+
 @pytest.fixture
 def facts() -> Facts:
     return Facts()
 
 
-@pytest.fixture(params=["sqlite"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """Every database that warmer keeps its record in, one after another. The contract is the same for all."""
-    urls = {"sqlite": f"sqlite:///{tmp_path / 'ledger.db'}"}
-    made = Database(urls[request.param])
-    yield made
-    made.close()
+@pytest.fixture(params=KINDS)
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """Addresses of empty databases, as many as wanted."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            yield (f"sqlite:///{tmp_path}/{number}/ledger.db" for number in itertools.count()).__next__
+        else:
+            yield lambda: stack.enter_context(own_database(request.getfixturevalue("postgres")))
+
+
+@pytest.fixture
+def address(fresh: Callable[[], str]) -> str:
+    """Of an empty database, of every kind that warmer keeps its record in, one after another."""
+    return fresh()
+
+
+@pytest.fixture(scope="session")
+def blanks(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Ledgers that are made once, by kind, and copied: their migrations take longer than most tests."""
+
+    @cache
+    def blank(kind: str) -> str:
+        url = f"sqlite:///{tmp_path_factory.mktemp('blank') / 'ledger.db'}"
+        if kind == "postgres":
+            url = request.getfixturevalue("postgres").database()
+        open_ledger(url).close()
+        return url
+
+    return blank
+
+
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path, blanks: Callable[[str], str]) -> Iterator[Database]:
+    """A ledger with nothing in it, in every kind of database. The contract is the same for all."""
+    blank = blanks(request.param)
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            url = f"sqlite:///{shutil.copy(blank.removeprefix('sqlite:///'), tmp_path / 'ledger.db')}"
+        else:
+            url = stack.enter_context(own_database(request.getfixturevalue("postgres"), like=blank))
+        made = Database(url)
+        stack.callback(made.close)
+        yield made
 
 
 @pytest.fixture

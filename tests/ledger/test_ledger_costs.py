@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 
 from warmer.core.budget import Cap, Limit, Period
@@ -56,14 +57,29 @@ def test_an_end_and_what_it_settles_are_written_together_or_not_at_all(database:
     facts.record(ledger, 1, created=0, **DEAR)
     assert ledger.claim(facts.claim(2))
 
-    with closing(sqlite3.connect(ledger.path)) as other:
-        other.execute("CREATE TRIGGER dies BEFORE UPDATE ON spending BEGIN SELECT RAISE(ABORT, 'the power went'); END")
+    lose_power_at_sums(database.url)
     with pytest.raises(LedgerError, match="the power went"):
         ledger.finish(facts.key(2), facts.observation("beat-2", cost_usd=Decimal(0)), {"beat-1": FREE})
 
     assert [beat.prediction_id for beat in ledger.beats()] == ["beat-1"]
     assert [beat.key for beat in ledger.open_beats()] == [facts.key(2)]
     assert spent(ledger, facts) == DEAR["cost_usd"]
+
+
+def lose_power_at_sums(url: str) -> None:
+    """Any change of what was spent fails from here on."""
+    if url.startswith("sqlite:///"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            connection.execute(
+                "CREATE TRIGGER dies BEFORE UPDATE ON spending BEGIN SELECT RAISE(ABORT, 'the power went'); END"
+            )
+    else:
+        with psycopg.connect(url, autocommit=True) as server:
+            server.execute(
+                "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN RAISE EXCEPTION 'the power went'; END $$"
+            )
+            server.execute("CREATE TRIGGER dies BEFORE UPDATE ON spending FOR EACH ROW EXECUTE FUNCTION die()")
 
 
 def spent(ledger: Ledger, facts: Any) -> Decimal:

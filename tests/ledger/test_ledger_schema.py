@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from harness.postgres import Server
 
 from warmer.core.beat import Reason
 from warmer.core.budget import Cap, Limit, Period, limits
-from warmer.ledger import SqlLedger
+from warmer.ledger import SqlLedger, open_ledger
 from warmer.ledger.opening import HEAD
 from warmer.ledger.tables import metadata
 
@@ -72,28 +73,27 @@ def test_a_migrated_ledger_has_the_tables_that_the_code_sees(tmp_path: Path, ope
     assert migrated == schema_of(tmp_path / "seen.db")
 
 
-def test_what_was_spent_before_money_was_added_up_counts(
-    tmp_path: Path, open_at: Callable[..., Any], facts: Any
-) -> None:
-    path = tmp_path / "ledger.db"
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-    engine = sa.create_engine(f"sqlite:///{path}")
-    config = Config()
-    config.set_main_option("script_location", "warmer.ledger:migrations")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
-        for slot, cost in enumerate((1200, 34, None), 1):
-            connection.exec_driver_sql(
-                "INSERT INTO beats (model, slot, instance, policy, reason, claimed_at, status, cost_micros) "
-                "VALUES (?, ?, 0, 'aware', 'idle', ?, 'succeeded', ?)",
-                (facts.model, slot, 1_795_251_600_000_000 + slot * 1_000_000_000, cost),
-            )
-    engine.dispose()
+def test_in_postgresql_too(postgres: Server) -> None:
+    migrated, seen = postgres.database(), postgres.database()
+    open_ledger(migrated).close()
+    engine = sa.create_engine(seen.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool)
+    metadata.create_all(engine)
 
-    found = open_at(path).spendings(budget(facts), facts.start)
-    assert [(one.settled_usd, one.reserved_usd) for one in found] == [(Decimal("0.001234"), 0)] * 2
+    def shape(url: str) -> tuple[list[Any], ...]:
+        with psycopg.connect(url) as connection:
+            return tuple(
+                connection.execute(query).fetchall()
+                for query in (
+                    "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns "
+                    "WHERE table_schema = 'public' AND table_name <> 'alembic_version' ORDER BY 1, 2",
+                    "SELECT tablename, indexname, indexdef FROM pg_indexes "
+                    "WHERE schemaname = 'public' AND tablename <> 'alembic_version' ORDER BY 1, 2",
+                )
+            )
+
+    assert shape(migrated) == shape(seen)
+    for url in (migrated, seen):
+        postgres.drop(url)
 
 
 def test_the_newest_migration_is_the_one_the_code_asks_for() -> None:

@@ -14,6 +14,7 @@ from warmer.cli.check import check
 from warmer.cli.demo import demo
 from warmer.cli.export import export
 from warmer.cli.inspect import inspect
+from warmer.cli.ledger import app as ledger
 from warmer.cli.once import once
 from warmer.cli.plan import plan
 from warmer.cli.report import report
@@ -66,3 +67,4 @@ for command in (
     schema,
 ):
     app.command()(command)
+app.add_typer(ledger, name="ledger")

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
 from warmer.cli.options import ConfigOption, duration
+from warmer.core.shard import Shard, parse_shard
+
+
+def _shard(given: str) -> Shard:
+    try:
+        return parse_shard(given, os.environ.get("JOB_COMPLETION_INDEX"))
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc)) from exc
 
 
 def once(
@@ -20,6 +29,15 @@ def once(
             parser=duration,
             metavar="DURATION",
             help="Keep going for that long, such as 55s in a job that starts every minute. Default: one pass.",
+            show_default=False,
+        ),
+    ] = None,
+    shard: Annotated[
+        Shard | None,
+        typer.Option(
+            parser=_shard,
+            metavar="PART/COUNT",
+            help="Tick this part of the models alone, such as 2/5; auto/5 in an Indexed Job. Default: all of them.",
             show_default=False,
         ),
     ] = None,
@@ -44,6 +62,7 @@ def once(
             ledger=wiring.ledger_of(spec),
             clock=clock,
             lasting=lasting,
+            shard=shard,
         )
 
     raise typer.Exit(asyncio.run(work()))

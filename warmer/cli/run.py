@@ -49,6 +49,7 @@ def run(
             clock=clock,
             listener=HttpListener(metrics),
             meter=metrics,
+            schedule=wiring.schedule_of(spec),
         )
         await daemon.run()
 

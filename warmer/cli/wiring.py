@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from asyncio import Task
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from warmer import config, log
-from warmer.core.spec import Spec
+from warmer.core.spec import Engine, Spec
 from warmer.errors import UsageError
-from warmer.ports import Clock, Ledger, Provider
+from warmer.ports import Clock, Ledger, Provider, Schedule
+
+if TYPE_CHECKING:  # heavy: what uses the database imports it
+    from warmer.ledger import Upkeep
 
 _MASKED = set[str]()
 """Every secret this process has read: a beat that is out may still go with the one before."""
@@ -25,7 +31,19 @@ def ledger_of(spec: Spec) -> Ledger:
     """The file's ledger, made where there is none yet."""
     from warmer.ledger import default_url, open_ledger
 
-    return open_ledger(spec.ledger or default_url(os.environ))
+    return open_ledger(spec.ledger or default_url(os.environ), password=_password_of(spec))
+
+
+def upkeep_of(spec: Spec) -> Upkeep:
+    """The file's ledger from outside: neither made nor migrated."""
+    from warmer.ledger import Upkeep, default_url
+
+    return Upkeep(spec.ledger or default_url(os.environ), password=_password_of(spec))
+
+
+def _password_of(spec: Spec) -> str | None:
+    """The ledger's, where the file says where it is. Raises UsageError, naming the reference, where it is not there."""
+    return None if spec.ledger_password is None else config.read_password(spec.ledger_password, os.environ)
 
 
 def provider_of(spec: Spec, clock: Clock) -> Provider:
@@ -35,9 +53,24 @@ def provider_of(spec: Spec, clock: Clock) -> Provider:
     return Replicate(spec.account, config.read_secret(spec.account.token, os.environ), clock)
 
 
+def schedule_of(spec: Spec) -> Callable[[Callable[[str], Task[Any] | None]], Schedule]:
+    """What makes the daemon's timers. Raises UsageError where the parts for shared ones are not installed."""
+    if spec.engine is Engine.LOCAL or spec.ledger is None:
+        from warmer.engine.schedule_local import LocalSchedule
+
+        return LocalSchedule
+    try:
+        from warmer.engine.schedule_shared import SharedSchedule
+        from warmer.ledger.postgres import PostgresDatabase
+    except ImportError as exc:
+        raise UsageError(f"`engine: shared` needs {exc.name}: install it with `pip install 'warmer[shared]'`") from exc
+    return partial(SharedSchedule, server=PostgresDatabase(spec.ledger, _password_of(spec), busy_s=0.0).parameters)
+
+
 def start_log(spec: Spec, stream: TextIO | None = None) -> None:
     """Log to `stream` (default: stdout), with the file's secrets masked, and those of the files before it."""
     _MASKED.add(config.read_secret(spec.account.token, os.environ))
+    _MASKED.update(filter(None, [_password_of(spec)]))
     log.configure(stream=stream or sys.stdout, secrets=_MASKED)
 
 

@@ -17,16 +17,17 @@ from warmer.config.document import MAX_BYTES, read_document
 from warmer.config.effective import dump, show
 from warmer.config.entries import check_entries
 from warmer.config.faults import Faults
+from warmer.config.ledger import check_ledger
 from warmer.config.prices import read_table
-from warmer.config.secret import read_secret
+from warmer.config.secret import read_password, read_secret
 from warmer.config.shape import BudgetShape, ModelShape, json_schema, read_shape
 from warmer.core.budget import Cap, Period
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Price, PriceTable, price_of
-from warmer.core.spec import AccountSpec, Listen, ModelSpec, PolicyName, Spec, Target
+from warmer.core.spec import AccountSpec, Engine, Listen, ModelSpec, PolicyName, Spec, Target
 from warmer.errors import ConfigError, Fault, UsageError
 
-__all__ = ["dump", "find", "json_schema", "load", "parse", "read_secret", "show"]
+__all__ = ["dump", "find", "json_schema", "load", "parse", "read_password", "read_secret", "show"]
 
 LOCAL = Path("config/warmer.yaml")
 SYSTEM = Path("/etc/warmer/warmer.yaml")
@@ -69,6 +70,7 @@ def parse(text: bytes, *, path: str) -> Spec:
     table = read_table(document, path, faults)
     shape = read_shape(document, faults, table)
     check_entries(document, faults)
+    check_ledger(document, faults)
     faults.add_tokens(text.decode())
     if shape is None or faults:
         raise faults.error()
@@ -84,6 +86,8 @@ def parse(text: bytes, *, path: str) -> Spec:
         prices=given.get("prices"),
         ledger=given.get("ledger"),
         listen=given.get("listen", Listen()),
+        ledger_password=given.get("ledger_password"),
+        engine=given.get("engine", Engine.LOCAL),
         path=path,
         digest=hashlib.sha256(text).hexdigest()[:12],
     )

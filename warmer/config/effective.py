@@ -28,6 +28,9 @@ def show(spec: Spec) -> dict[str, Any]:
     if spec.ledger is not None:
         shown["ledger"] = spec.ledger
     shown["listen"] = "off" if spec.listen is None else str(spec.listen)
+    if spec.ledger_password is not None:
+        shown["ledger_password"] = str(spec.ledger_password)
+    shown["engine"] = str(spec.engine)
     if budget := _budget(spec.models[0], own=False):
         shown["budget"] = budget
     shown["replicate"] = {

@@ -23,11 +23,12 @@ from pydantic import (
     model_validator,
 )
 
+from warmer.config import ledger as ledgers
 from warmer.config import values
 from warmer.config.document import Document
 from warmer.config.faults import Faults, WrongValueError, near_miss, quote, suggest
 from warmer.core.price import PER_SECOND, TABLE, Billing, PriceTable
-from warmer.core.spec import MOST_INSTANCES, Listen, PolicyName, SecretRef, Target
+from warmer.core.spec import MOST_INSTANCES, Engine, Listen, PolicyName, SecretRef, Target
 
 _EXAMPLE_HOURS = "Mo-Fr 08:00-20:00; PH off"
 
@@ -72,8 +73,10 @@ def _entries(value: Any) -> Any:
 
 Zone = Annotated[ZoneInfo, PlainValidator(values.read_zone), _text()]
 Country = Annotated[str, PlainValidator(values.read_country), _text("[A-Z]{2}")]
-Ledger = Annotated[str, PlainValidator(values.read_ledger), _text("sqlite:///.+")]
 ListenAt = Annotated[Listen | None, PlainValidator(values.read_listen), _text(f"off|{values.LISTEN}")]
+Ledger = Annotated[str, PlainValidator(ledgers.read_ledger), _text(ledgers.URL)]
+LedgerPassword = Annotated[SecretRef, PlainValidator(ledgers.read_password_ref), _text(values.REFERENCE)]
+EngineName = Annotated[Engine, PlainValidator(values.read_engine), _words(Engine)]
 Secret = Annotated[SecretRef, PlainValidator(values.read_secret_ref), _text(values.REFERENCE)]
 BaseUrl = Annotated[str, PlainValidator(values.read_base_url), _text("https?://.+", format="uri")]
 Rate = Annotated[
@@ -315,8 +318,20 @@ class FileShape(_Mapping):
         "prices.yaml",
     )
     ledger: Ledger = _key(
-        "Database URL of the durable record, a SQLite file; without it `ledger.db` in the state directory.",
-        "sqlite:////var/lib/warmer/ledger.db",
+        "Database URL of the durable record, a SQLite file or a PostgreSQL; else `ledger.db` in the state directory.",
+        ledgers.FILE,
+        ledgers.SERVER,
+    )
+    ledger_password: LedgerPassword = _key(
+        "Where the password of a PostgreSQL ledger is read from: env:NAME, file:PATH or credential:NAME (systemd).",
+        "env:WARMER_LEDGER_PASSWORD",
+        "file:/run/secrets/ledger-password",
+    )
+    engine: EngineName = _key(
+        "`shared` has any number of processes on one PostgreSQL ledger divide the beats among them; with `local` each "
+        "process looks after all models.",
+        "shared",
+        default="local",
     )
     listen: ListenAt = _key(
         "Where `warmer run` answers over HTTP (health, metrics), HOST:PORT; port 0 is any free one, `off` none.",

@@ -17,7 +17,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from warmer.config.faults import BY_REFERENCE, IN_CLEAR, WrongValueError, near_miss, quote, suggest
 from warmer.core.hours import ActiveHours, HoursError
 from warmer.core.price import Billing, PriceTable
-from warmer.core.spec import MIN_DEADLINE, MIN_EVERY, MOST_INSTANCES, Listen, PolicyName, SecretRef, Target, TargetKind
+from warmer.core.spec import (
+    MIN_DEADLINE,
+    MIN_EVERY,
+    MOST_INSTANCES,
+    Engine,
+    Listen,
+    PolicyName,
+    SecretRef,
+    Target,
+    TargetKind,
+)
 from warmer.core.units import MICRO, format_duration, parse_duration
 
 MAX_EVERY = timedelta(days=30)
@@ -90,25 +100,6 @@ def read_line(value: Any, zone: ZoneInfo, country: str | None) -> str:
     except HoursError as error:
         raise WrongValueError(error.problem, error.hint) from None
     return line
-
-
-def read_ledger(value: Any) -> str:
-    """The database URL of the ledger: a SQLite file."""
-    example = "sqlite:////var/lib/warmer/ledger.db"
-    url = _text(value, example)
-    scheme, separator, rest = url.partition("://")
-    if re.match(r"postgres", scheme):
-        raise WrongValueError("this version keeps its ledger in SQLite, not in PostgreSQL", f"write {example}")
-    if not separator:
-        written = f"sqlite:////{url.lstrip('/')}" if url.startswith("/") else example
-        raise WrongValueError(f"{quote(url)} is not the URL of a ledger", f"write {written}")
-    if scheme != "sqlite":
-        raise WrongValueError(f"a ledger cannot be kept in {quote(scheme)}", f"write {example}")
-    if not rest.startswith("/") or rest.strip("/") in ("", ":memory:") or rest.endswith("/"):
-        raise WrongValueError("this ledger names no file", f"write {example}: three slashes, then the path")
-    if any(sign in rest for sign in "?#") or not rest.isprintable():
-        raise WrongValueError(f"{quote(url)} holds more than a path", f"write {example}")
-    return url
 
 
 def read_listen(value: Any) -> Listen | None:
@@ -249,6 +240,11 @@ def read_name(value: Any) -> str:
     if not name.isprintable():
         raise WrongValueError("this name has a character that cannot be printed", "use letters, digits and signs")
     return name
+
+
+def read_engine(value: Any) -> Engine:
+    """Who calls for the beats."""
+    return Engine(_one_of(value, "an engine", Engine))
 
 
 def read_policy(value: Any) -> PolicyName:

@@ -28,6 +28,13 @@ DEFAULT_COLD_TARGET = 0.02
 """What `adaptive` holds where the file names neither a target nor a price: one call in fifty may be cold."""
 
 
+class Engine(StrEnum):
+    """Who calls for the beats of a file that several processes run."""
+
+    LOCAL = "local"  # each process for all of them; what two want at once, one of them claims
+    SHARED = "shared"  # all processes of one ledger divide them
+
+
 class PolicyName(StrEnum):
     """Who decides the next beat."""
 
@@ -157,8 +164,10 @@ class Spec:
     models: tuple[ModelSpec, ...]
     account: AccountSpec = field(default_factory=AccountSpec)
     prices: str | None = None  # the file of a price table, relative to this one; None: the package's
-    ledger: str | None = None  # a database URL; None: `ledger.db` in the state directory
     listen: Listen | None = Listen()  # None: `off`
+    ledger: str | None = None  # a database URL without a password; None: `ledger.db` in the state directory
+    ledger_password: SecretRef | None = None  # None: libpq may know it by itself
+    engine: Engine = Engine.LOCAL
     path: str = field(default="", compare=False)  # of the file, as the person named it
     digest: str = field(default="", compare=False)  # of its bytes: says which edit is in force
 

@@ -43,7 +43,7 @@ class Daemon:
         connect: Callable[[Spec], Provider],
         ledger: Ledger,
         clock: Clock,
-        schedule: Callable[[Callable[[str], None]], Schedule] = LocalSchedule,
+        schedule: Callable[[Callable[[str], asyncio.Task[Any] | None]], Schedule] = LocalSchedule,
         supervisor: Supervisor | None = None,
         listener: Listener | None = None,
         meter: Meter = UNMETERED,
@@ -79,13 +79,7 @@ class Daemon:
             self._heed_signals()
         self._schedule.start()
         self._fleet.start(self._schedule)
-        chores = [
-            asyncio.ensure_future(
-                self._recovery.keep_on(lambda: self._fleet.account, lambda: self._fleet.spec, at_start=True)
-            ),
-            asyncio.ensure_future(self._read_traffic()),
-            asyncio.ensure_future(self._floors.keep_on(lambda: self._fleet.account, lambda: self._fleet.spec)),
-        ]
+        chores = [asyncio.ensure_future(self._schedule.alone(self._look_after))]
         if watch:
             chores.append(asyncio.ensure_future(self._watch(Watched(spec.path))))
         if (every := self._supervisor.watchdog_s) is not None:
@@ -141,8 +135,10 @@ class Daemon:
         old = self._fleet.spec
         try:
             spec = self._load()
-            if spec.ledger != old.ledger:
+            if (spec.ledger, spec.ledger_password) != (old.ledger, old.ledger_password):
                 raise WarmerError("`ledger` cannot change while the daemon runs: restart it, or put the old value back")
+            if spec.engine is not old.engine:
+                raise WarmerError("`engine` cannot change while the daemon runs: restart it, or put the old value back")
             if spec.digest == old.digest and not asked:
                 self._vitals.loaded()
                 return
@@ -189,6 +185,28 @@ class Daemon:
 
     # -- chores ------------------------------------------------------------------------------------------------------
 
+    async def _look_after(self) -> None:
+        """What is done once, by however many processes the file is run. Ends by a bug alone."""
+        account, spec = lambda: self._fleet.account, lambda: self._fleet.spec
+        # What is out may be a living process's, where there are others.
+        at_start = not self._schedule.is_shared
+        work = [
+            asyncio.ensure_future(chore)
+            for chore in (
+                self._recovery.keep_on(account, spec, at_start=at_start),
+                self._read_traffic(),
+                self._floors.keep_on(account, spec),
+            )
+        ]
+        try:
+            ended, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for chore in work:
+                chore.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+        for chore in ended:
+            chore.result()
+
     async def _read_traffic(self) -> None:
         """Customers call outside the active hours too: the record must not have a hole there."""
         while True:
@@ -215,7 +233,9 @@ class Daemon:
         await self._recovery.abandon()
         await self._fleet.abandon()
         await self._floors.abandon()
-        await self._floors.tell_left()
+        if len(self._schedule.members) <= 1:  # else the others go on looking after them
+            await self._floors.tell_left()
+        await self._schedule.close()
         for account in self._accounts():
             await account.provider.close()
         await hushing

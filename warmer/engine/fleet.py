@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from warmer.core.spec import ModelSpec, PolicyName, Spec
 from warmer.engine.account import Account
 from warmer.engine.heartbeat import Tick
+from warmer.engine.hosttime import STEP_S, ahead_s
 from warmer.errors import LedgerError
 from warmer.log import Event, get
 from warmer.ports import UNMETERED, Clock, Meter, Schedule
@@ -77,22 +78,27 @@ class Fleet:
             spread = min(model.interval, _STAGGER * count)
             self._arm(model.name, self._clock.now() + spread * (index / count))
 
-    def due(self, name: str) -> None:
-        """The schedule calls: tick `name`, unless its time has not come or its last tick is still going on."""
+    def due(self, name: str) -> asyncio.Task[Tick] | None:
+        """The schedule calls: tick `name`, unless its time has not come or its last tick is still going on.
+
+        Returns the tick that is under way then. What many processes arm comes due by a clock of their own.
+        """
         wanted = self._wanted.get(name)
         model = self.spec.model(name)
         if self._stopping or wanted is None or model is None:
-            return
+            return None
         if name in self._running:
             self._again.add(name)  # however many come late, one tick follows
-        elif wanted.left(self._clock) > timedelta(0):
+        elif not self._is_shared and wanted.left(self._clock) > timedelta(0):
             self._nap(name, wanted)
         else:
             self._meter.tick(max(0.0, self._clock.monotonic() - wanted.monotonic))
             heartbeat = self.account.heartbeat
             task = asyncio.get_running_loop().create_task(heartbeat.tick(model), name=f"tick {name}")
             self._running[name] = task
-            task.add_done_callback(lambda done: self._ended(model, done))
+            ahead = ahead_s(self._clock)
+            task.add_done_callback(lambda done: self._ended(model, done, ahead))
+        return self._running.get(name)
 
     def poke(self, name: str) -> None:
         """Decide anew for `name` at once: something outside has changed."""
@@ -174,7 +180,8 @@ class Fleet:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _ended(self, model: ModelSpec, task: asyncio.Task[Tick]) -> None:
+    def _ended(self, model: ModelSpec, task: asyncio.Task[Tick], ahead: float) -> None:
+        """`ahead`: of the wall clock before the other one, when the tick began."""
         name = model.name
         del self._running[name]
         again = name in self._again
@@ -193,7 +200,8 @@ class Fleet:
         current = self.spec.model(name)
         if current is None:
             return
-        if again or current != model:
+        # Where the clock was set meanwhile, `next_at` may be a time of the one before, years from here.
+        if again or current != model or abs(ahead_s(self._clock) - ahead) > STEP_S:
             next_at = now
         if next_at is not None:
             self._arm(name, next_at)
@@ -201,8 +209,7 @@ class Fleet:
     def _trouble(self, name: str, error: BaseException) -> timedelta:
         """Say what stopped a tick, and how long to wait before the next: it must not silence the model for good."""
         if isinstance(error, LedgerError):
-            get().error(Event.LEDGER_FAILED, model=name, error=str(error))
-            return _AFTER_LEDGER_TROUBLE
+            return _AFTER_LEDGER_TROUBLE  # said by the desk
         get().error(Event.TICK_CRASHED, model=name, exc_info=error)
         return _AFTER_BUG
 
@@ -213,4 +220,9 @@ class Fleet:
 
     def _nap(self, name: str, wanted: _Appointment) -> None:
         if self._schedule is not None and not self._stopping:
-            self._schedule.arm(name, min(wanted.left(self._clock), _LONGEST_NAP).total_seconds())
+            left = wanted.left(self._clock)
+            self._schedule.arm(name, (left if self._is_shared else min(left, _LONGEST_NAP)).total_seconds())
+
+    @property
+    def _is_shared(self) -> bool:
+        return self._schedule is not None and self._schedule.is_shared

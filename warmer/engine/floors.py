@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -62,10 +63,8 @@ class Floors:
         while True:
             self._poked.clear()
             nap_s = EVERY_S
-            try:
+            with suppress(LedgerError):  # said by the desk; the next sweep looks again
                 nap_s = await self.sweep(account(), spec())
-            except LedgerError as exc:
-                get().error(Event.LEDGER_FAILED, error=str(exc))
             nap, poke = asyncio.ensure_future(self._clock.sleep(nap_s)), asyncio.ensure_future(self._poked.wait())
             try:
                 await asyncio.wait({nap, poke}, return_when=asyncio.FIRST_COMPLETED)
@@ -98,9 +97,8 @@ class Floors:
         """Say what stays raised, and billed, while nobody looks after it."""
         try:
             kept = await self._desk.do(lambda ledger: ledger.open_floors())
-        except LedgerError as exc:
-            get().error(Event.LEDGER_FAILED, error=str(exc))
-            return
+        except LedgerError:
+            return  # said by the desk
         for floor in kept:
             if floor.overruled is None:
                 instances = max(floor.held, floor.wanted)
@@ -126,8 +124,8 @@ class Floors:
         try:
             if await self._put_right(account, deployment, entry):
                 self.troubles.pop(deployment, None)
-        except LedgerError as exc:
-            get().error(Event.LEDGER_FAILED, error=str(exc))
+        except LedgerError:
+            pass  # said by the desk; the next sweep puts it right
         except ProviderError as exc:
             known = self.troubles.get(deployment)
             if type(known) is not type(exc):

@@ -29,6 +29,7 @@ from warmer.core.verdict import JUST_ENDED, WARM_AT_MOST_S
 from warmer.engine.budgets import Budgets
 from warmer.engine.contracts import GOOD_FOR, Contracts
 from warmer.engine.desk import Desk
+from warmer.engine.hosttime import HostTime
 from warmer.engine.idling import believed, kept_s, settle_last
 from warmer.engine.learning import Learning
 from warmer.engine.standing import Standing
@@ -47,8 +48,6 @@ ORPHANED_AFTER = timedelta(seconds=30)
 """A create is answered or given up well within this; a claim that is older and has no prediction was abandoned."""
 _BY_CALLS = (Reason.RECENT_ACTIVITY, Reason.NOT_DUE)
 """Rests that hang on customers' calls, be it only for how long."""
-_FUTURE = timedelta(seconds=5)
-"""Activity further ahead than this means that our clock was set back: ask the provider for its time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +88,7 @@ class Heartbeat:
         self._provider, self._desk, self._clock = provider, desk, clock
         self._standing, self._traffic, self._contracts = standing, traffic, contracts
         self._learning, self.budgets, self._meter = learning, budgets, meter
+        self._host_time = HostTime(provider, clock)
         self._out: dict[BeatKey, _Out] = {}
 
     @property
@@ -200,16 +200,15 @@ class Heartbeat:
         return state, decide(self._clock.now(), state, spec)
 
     async def _state(self, spec: ModelSpec) -> ModelState:
-        now = self._clock.now()
         history = await self._desk.do(lambda ledger: ledger.history(spec.name))
         stamps = [history.last_activity, history.last_beat_at, history.running_since]
         newest = max((stamp for stamp in stamps if stamp is not None), default=None)
-        if newest is not None and newest - self._provider.skew > now + _FUTURE:
+        if newest is not None:
             try:
-                await self._provider.verify()  # any reply tells the provider's time
+                await self._host_time.make_sure(newest)
             except ProviderError as exc:
                 self._failed(spec, exc)
-        skew = self._provider.skew
+        now, skew = self._clock.now(), self._provider.skew
         knowledge = await self._desk.do(lambda ledger: self._learning.knowledge(ledger, spec, now + skew))
         return fold(history, now=now, skew=skew, hold=self._standing.hold(spec), knowledge=knowledge)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from warmer.core.beat import Reason, Status
+from warmer.core.shard import Shard
 from warmer.core.spec import ModelSpec, Spec
 from warmer.engine.account import Account
 from warmer.engine.desk import Desk
@@ -29,9 +32,12 @@ async def once(
     ledger: Ledger,
     clock: Clock,
     lasting: timedelta | None = None,
-    schedule: Callable[[Callable[[str], None]], Schedule] = LocalSchedule,
+    shard: Shard | None = None,
+    schedule: Callable[[Callable[[str], asyncio.Task[Any] | None]], Schedule] = LocalSchedule,
 ) -> int:
-    """Tick every model, once or for as long as `lasting`. Returns the exit code.
+    """Tick every model, or those of `shard`, once or for as long as `lasting`. Returns the exit code.
+
+    Floors, and beats that were left open, are looked after whole by every pass: one shard's pod may be missing.
 
     Beats that are still out when `lasting` is over are left to the host, which ends them at their deadline; the next
     pass picks them up from the ledger. A signal to stop ends the pass early, in the same way.
@@ -40,13 +46,14 @@ async def once(
     ticks = list[Tick]()
     account = Account.over(provider, desk, clock, lambda: spec.models)
     floors = Floors(desk, clock, lambda: spec.models)
+    ticked = replace(spec, models=tuple(model for model in spec.models if shard is None or shard.holds(model.name)))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     work = (
-        _short_daemon(spec, account, floors, desk, clock, ticks, lasting, schedule)
+        _short_daemon(spec, ticked, account, floors, desk, clock, ticks, lasting, schedule)
         if lasting
-        else _pass(spec, account, floors, desk, clock, ticks)
+        else _pass(spec, ticked, account, floors, desk, clock, ticks)
     )
     running = asyncio.ensure_future(work)
     stopped = asyncio.ensure_future(stop.wait())
@@ -62,7 +69,9 @@ async def once(
     return exit_code(ticks, floors.troubles.values())
 
 
-async def _pass(spec: Spec, account: Account, floors: Floors, desk: Desk, clock: Clock, ticks: list[Tick]) -> None:
+async def _pass(
+    spec: Spec, ticked: Spec, account: Account, floors: Floors, desk: Desk, clock: Clock, ticks: list[Tick]
+) -> None:
     async def one(model: ModelSpec) -> None:
         ticks.append(await account.heartbeat.tick(model))
 
@@ -72,7 +81,7 @@ async def _pass(spec: Spec, account: Account, floors: Floors, desk: Desk, clock:
         await floors.sweep(account, spec)
         await recovery.sweep(account, spec)
         await recovery.settled()
-        under_way += [asyncio.ensure_future(one(model)) for model in spec.models]
+        under_way += [asyncio.ensure_future(one(model)) for model in ticked.models]
         await asyncio.gather(*under_way)
         await floors.settled()
     finally:
@@ -85,15 +94,16 @@ async def _pass(spec: Spec, account: Account, floors: Floors, desk: Desk, clock:
 
 async def _short_daemon(
     spec: Spec,
+    ticked: Spec,
     account: Account,
     floors: Floors,
     desk: Desk,
     clock: Clock,
     ticks: list[Tick],
     lasting: timedelta,
-    schedule: Callable[[Callable[[str], None]], Schedule],
+    schedule: Callable[[Callable[[str], asyncio.Task[Any] | None]], Schedule],
 ) -> None:
-    fleet = Fleet(spec, account, clock, on_tick=ticks.append)
+    fleet = Fleet(ticked, account, clock, on_tick=ticks.append)
     timers = schedule(fleet.due)
     timers.start()
     recovery = Recovery(desk, clock, lambda: account.heartbeat.out, fleet.poke)

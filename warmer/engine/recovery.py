@@ -52,8 +52,8 @@ class Recovery:
             try:
                 waiting = await self.sweep(account(), spec(), at_start=at_start)
                 at_start = False
-            except LedgerError as exc:
-                get().error(Event.LEDGER_FAILED, error=str(exc))
+            except LedgerError:
+                pass  # said by the desk; the next sweep looks again
             await self._clock.sleep(_SOON_S if waiting else _EVERY_S)
 
     async def settled(self) -> None:

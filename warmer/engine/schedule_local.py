@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from warmer.ports import Member
 
 _LOOK_S = 5.0
 """Between two looks at the wall clock."""
@@ -17,7 +19,10 @@ _STEP_S = 0.5
 class LocalSchedule:
     """Implements the `Schedule` port inside one process."""
 
-    def __init__(self, on_due: Callable[[str], None], *, speed: float = 1.0) -> None:
+    is_shared = False
+    members: tuple[Member, ...] = ()
+
+    def __init__(self, on_due: Callable[[str], object], *, speed: float = 1.0) -> None:
         self._on_due, self._speed = on_due, speed
         self._due = dict[str, float]()  # when each is to be called, by the loop's clock
         self._ahead_s = 0.0  # of the wall clock before the loop's
@@ -50,6 +55,13 @@ class LocalSchedule:
         if self._look is not None:
             self._look.cancel()
         self._timers.shutdown(wait=False)
+
+    async def alone(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work`: there is no other process."""
+        await work()
+
+    async def close(self) -> None:
+        """Nothing is behind it."""
 
     async def _call(self, name: str) -> None:
         self._due.pop(name, None)

@@ -2,5 +2,6 @@
 
 from warmer.ledger.opening import default_url, open_ledger
 from warmer.ledger.sql import SqlLedger
+from warmer.ledger.upkeep import Findings, Upkeep
 
-__all__ = ["SqlLedger", "default_url", "open_ledger"]
+__all__ = ["Findings", "SqlLedger", "Upkeep", "default_url", "open_ledger"]

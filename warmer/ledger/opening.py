@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
+from warmer.core.address import POSTGRES
 from warmer.errors import LedgerError
-from warmer.ledger.sql import SqlLedger, explained
+from warmer.ledger.database import OPTION, Access, Database, explained
+from warmer.ledger.sql import SqlLedger
+from warmer.ledger.sqlite import SqliteFile
 
 HEAD = "0009"
 """The newest revision in `migrations/versions`."""
@@ -32,112 +31,70 @@ def default_url(environ: Mapping[str, str]) -> str:
     return f"sqlite:///{folder.absolute() / 'ledger.db'}"
 
 
-def open_ledger(url: str, *, busy_s: float = _BUSY_S) -> SqlLedger:
+def open_ledger(url: str, *, password: str | None = None, busy_s: float = _BUSY_S) -> SqlLedger:
     """Open the ledger at `url`, making or migrating it first where needed.
 
-    `busy_s`: seconds to wait for another process that holds it. Raises LedgerError, with what to do, where the file
-    cannot be used; nothing is changed then.
+    `password`: of a server, where libpq does not know it by itself. `busy_s`: seconds to wait for another process that
+    holds the ledger. Raises LedgerError, with what to do, where it cannot be used; nothing is changed then.
     """
-    path = _prepare_file(url)
-    engine = sa.create_engine(
-        url,
-        connect_args={"timeout": busy_s, "check_same_thread": False},
-        poolclass=sa.pool.QueuePool,
-        pool_size=1,
-        max_overflow=4,
-    )
-    sa.event.listen(engine, "connect", _on_connect)
-    sa.event.listen(engine, "begin", _on_begin)
+    database = database_at(url, password, busy_s)
+    engine = database.connect()
     try:
-        with explained(path):
-            _bring_up_to_date(engine, path, busy_s)
+        with explained(database):
+            _bring_up_to_date(engine, database)
     except BaseException:
         engine.dispose()
         raise
-    return SqlLedger(engine, path)
+    return SqlLedger(engine, database)
 
 
-def _prepare_file(url: str) -> str:
+def database_at(url: str, password: str | None, busy_s: float = _BUSY_S) -> Database:
+    """The database that an address names. Raises LedgerError where it names none."""
+    if url.startswith(POSTGRES):
+        # Imported where it is used: a ledger in a file does not pay for it.
+        from warmer.ledger.postgres import PostgresDatabase
+
+        return PostgresDatabase(url, password, busy_s)
     try:
         parsed = sa.engine.make_url(url)
     except sa.exc.ArgumentError:
-        raise LedgerError("the ledger's address is no URL: write sqlite:////absolute/path/ledger.db") from None
-    database = parsed.database
-    if parsed.get_backend_name() != "sqlite" or not database or database == ":memory:":
-        # Without its password, where it has one.
-        raise LedgerError(f"ledger {parsed!r} names no SQLite file: write sqlite:////absolute/path/ledger.db")
-    path = Path(database)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Made here and not by SQLite: only its owner may read who called what.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as exc:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() != "sqlite":
         raise LedgerError(
-            f"ledger {path}: {exc.strerror}. Give `ledger:` a path in a folder that this user may write to"
-        ) from exc
-    return str(path)
+            "the ledger's address is none: write sqlite:////absolute/path/ledger.db or postgresql://user@host/database"
+        )
+    return SqliteFile(parsed, busy_s)
 
 
-def _on_connect(connection: sqlite3.Connection, _: Any) -> None:
-    connection.isolation_level = None  # transactions are begun by us, not guessed from the SQL
-    # An intent must be on disk before its create is sent, even if the power goes.
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _on_begin(connection: sa.Connection) -> None:
-    # A writer takes its lock at once: upgrading from a read would fail instead of waiting.
-    reads = connection.get_execution_options().get("reads_only", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-
-def _bring_up_to_date(engine: sa.Engine, path: str, busy_s: float) -> None:
-    with engine.connect().execution_options(reads_only=True) as connection:
-        # Before anything is written: a file that is not for us stays as it is, to the byte.
-        if _revision(connection, path) == HEAD:
+def _bring_up_to_date(engine: sa.Engine, database: Database) -> None:
+    with engine.connect().execution_options(**{OPTION: Access.READ}) as connection:
+        # Before anything is written: a place that is not for us stays as it is, to the byte.
+        if revision_of(connection, database) == HEAD:
             return
-    _switch_to_wal(engine, busy_s)
+    database.before_making(engine)
     # One process migrates; another that starts in the same second waits here, and finds it done.
     with engine.begin() as connection:
-        if _revision(connection, path) != HEAD:
-            _migrate(connection, path)
+        if revision_of(connection, database) != HEAD:
+            _migrate(connection, database)
 
 
-def _revision(connection: sa.Connection, path: str) -> str | None:
-    """The schema's revision; None of a new file. Raises LedgerError for a file that is not for us."""
-    tables = sa.inspect(connection).get_table_names()
+def revision_of(connection: sa.Connection, database: Database) -> str | None:
+    """The schema's revision; None of a new ledger. Raises LedgerError for a place that is not for us."""
+    tables = [table for table in sa.inspect(connection).get_table_names() if database.is_of_others(table)]
     if not tables:
         return None
     if "alembic_version" not in tables or "beats" not in tables:
-        raise LedgerError(f"ledger {path}: another program's database. Name another file under `ledger:`")
+        raise LedgerError(f"ledger {database.name}: another program's database: {database.elsewhere}")
     found = str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
     if found > HEAD:
         raise LedgerError(
-            f"ledger {path}: written by a newer warmer (schema {found}, this one knows {HEAD}). "
-            "Upgrade warmer, or name another file under `ledger:`"
+            f"ledger {database.name}: written by a newer warmer (schema {found}, this one knows {HEAD}). "
+            f"Upgrade warmer, or {database.elsewhere}"
         )
     return found
 
 
-def _switch_to_wal(engine: sa.Engine, busy_s: float) -> None:
-    """Let readers and a writer work at once. The file remembers: it is enough to do it where the file is made."""
-    give_up_at = time.monotonic() + busy_s
-    connection = engine.raw_connection()
-    try:
-        while True:
-            try:
-                connection.cursor().execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as exc:
-                # The switch does not wait for another process as other statements do.
-                if "locked" not in str(exc) or time.monotonic() >= give_up_at:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
-    finally:
-        connection.close()
-
-
-def _migrate(connection: sa.Connection, path: str) -> None:
+def _migrate(connection: sa.Connection, database: Database) -> None:
     # Imported where it is used: a ledger that is up to date does not pay for it.
     from alembic import command
     from alembic.config import Config
@@ -149,4 +106,4 @@ def _migrate(connection: sa.Connection, path: str) -> None:
     try:
         command.upgrade(config, "head")
     except CommandError as exc:
-        raise LedgerError(f"ledger {path}: {exc}. Name another file under `ledger:`") from exc
+        raise LedgerError(f"ledger {database.name}: {exc}: {database.elsewhere}") from exc

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from warmer.core.beat import (
     Answer,
@@ -33,8 +31,8 @@ from warmer.core.past import LONGEST_USE
 from warmer.core.price import Cost, Price
 from warmer.core.units import to_micros
 from warmer.core.verdict import BASELINE_WAITS
-from warmer.errors import LedgerError
 from warmer.ledger import queries
+from warmer.ledger.database import OPTION, Access, Database, explained
 from warmer.ledger.money import add_up, spendings
 from warmer.ledger.rows import (
     cost_columns,
@@ -50,48 +48,30 @@ from warmer.ledger.spells import keep_spell, spells_of
 from warmer.ledger.tables import beat_at, beats, floors, imports, requests, salts, ticks
 
 _BATCH = 500
+_BY_AND_BY = {"yield_per": 1000}  # a year of beats is not held in memory
 _Call = tuple[Any, ...]  # prediction id and model
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@contextmanager
-def explained(path: str) -> Iterator[None]:
-    """Turn the database's errors into one that says what to do."""
-    try:
-        yield
-    except (sa.exc.DBAPIError, sqlite3.Error) as exc:
-        cause = str(exc.orig) if isinstance(exc, sa.exc.DBAPIError) else str(exc)
-        raise LedgerError(f"ledger {path}: {cause}. {_advice(cause)}") from None
-
-
-def _advice(cause: str) -> str:
-    for fragment, advice in (
-        ("locked", "Another program holds it: stop that one, or wait"),
-        ("readonly", "Make the file and its folder writable for this user"),
-        ("full", "Free some space on its disk"),
-        ("not a database", "It is some other file: name another one under `ledger:`"),
-        ("malformed", "It is damaged: put a backup in its place, or move it away to start anew"),
-    ):
-        if fragment in cause:
-            return advice
-    return "Check the path under `ledger:` and its disk"
 
 
 class SqlLedger:
     """Implements the `Ledger` port. Every method is one transaction."""
 
-    def __init__(self, engine: sa.Engine, path: str) -> None:
-        self._engine, self.path = engine, path
-        self._insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+    def __init__(self, engine: sa.Engine, database: Database) -> None:
+        self._engine, self._database = engine, database
+        # Whether a row was inserted or was there is told by their number, which not every driver keeps by itself.
+        self._by_access = {
+            access: engine.execution_options(**{OPTION: access, "preserve_rowcount": True}) for access in Access
+        }
+        self._insert = database.insert
 
     @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
-        with explained(self.path), self._engine.begin() as connection:
+    def _write(self, access: Access = Access.ALONE) -> Iterator[sa.Connection]:
+        with explained(self._database), self._by_access[access].begin() as connection:
             yield connection
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
-        with explained(self.path), self._engine.connect().execution_options(reads_only=True) as connection:
+        with explained(self._database), self._by_access[Access.READ].connect() as connection:
             yield connection
 
     # -- beats -------------------------------------------------------------------------------------------------------
@@ -121,7 +101,7 @@ class SqlLedger:
 
     def sent(self, key: BeatKey, prediction: Prediction) -> None:
         """The provider accepted the beat."""
-        with self._write() as connection:
+        with self._write(Access.BESIDE) as connection:
             # The account's list may have shown it as a stranger's before its id was known to be ours.
             connection.execute(sa.delete(requests).where(requests.c.prediction_id == prediction.id))
             connection.execute(
@@ -152,7 +132,8 @@ class SqlLedger:
             "version": observation.version,
             "request": None,
         }
-        with self._write() as connection:
+        # What an earlier beat cost is changed by what it was.
+        with self._write(Access.ALONE if settled else Access.BESIDE) as connection:
             if observation.prediction_id:
                 connection.execute(sa.delete(requests).where(requests.c.prediction_id == observation.prediction_id))
             result = connection.execute(sa.update(beats).where(*_is(key), beats.c.status.is_(None)).values(facts))
@@ -211,7 +192,7 @@ class SqlLedger:
         if model is not None:
             query = query.where(beats.c.model == model)
         with self._read() as connection:
-            for row in connection.execute(query).mappings():
+            for row in connection.execute(query, execution_options=_BY_AND_BY).mappings():
                 yield observation_of(row)
 
     def latest_beat(self, model: str, *, sent: bool = False) -> Observation | None:
@@ -320,7 +301,7 @@ class SqlLedger:
         if model is not None:
             query = query.where(requests.c.model == model)
         with self._read() as connection:
-            for row in connection.execute(query).mappings():
+            for row in connection.execute(query, execution_options=_BY_AND_BY).mappings():
                 yield request_of(row)
 
     # -- both --------------------------------------------------------------------------------------------------------
@@ -406,7 +387,7 @@ class SqlLedger:
         upsert = insert.on_conflict_do_update(
             index_elements=["model", "hour", "reason"], set_={"count": ticks.c.count + 1}
         )
-        with self._write() as connection:
+        with self._write(Access.BESIDE) as connection:
             connection.execute(upsert)
 
     def ticks(self, since: datetime) -> Mapping[tuple[str, Reason], int]:
@@ -421,11 +402,11 @@ class SqlLedger:
 
     def try_writing(self) -> None:
         """Write the schema's revision over itself: through to disk, as a claim is."""
-        with self._write() as connection:
+        with self._write(Access.BESIDE) as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the database."""
         self._engine.dispose()
 
 

@@ -1,0 +1,110 @@
+"""Several `warmer run` with `engine: shared`: processes, a PostgreSQL and a sandbox, all of them real."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from harness.postgres import Server
+from harness.processes import PATIENCE_S, Daemon, Desk, Sandbox
+
+COUNT, EVERY_S = 30, 3.0
+SLUGS = [f"acme/model-{number}" for number in range(COUNT)]
+ROUNDING_S = 0.1
+
+
+@pytest.fixture
+def world(start_sandbox: Callable[..., Sandbox], tmp_path: Path) -> Sandbox:
+    """Models that boot and run in next to no time, and an account that lets them."""
+    file = tmp_path / "world.toml"
+    file.write_text(
+        "[account]\ncreates_per_minute = 60000\nreads_per_minute = 60000\n"
+        + "".join(f'[models."{slug}"]\nkind = "greeting"\nboot_s = 0.2\nrun_s = 0.05\n' for slug in SLUGS)
+    )
+    return start_sandbox("--world", str(file))
+
+
+@pytest.fixture
+def shared(world: Sandbox, tmp_path: Path, postgres: Server) -> Iterator[Desk]:
+    made = Desk(tmp_path, world.url)
+    made.address = postgres.database()
+    yield made
+    made.close()
+    postgres.drop(made.address)
+
+
+def written(desk: Desk, models: list[str] | None = None, *, every_s: float = EVERY_S, rate: int = 60_000) -> str:
+    entries = "\n".join(f"{{model: {slug}, every: {every_s:g}s, policy: fixed}}" for slug in models or SLUGS)
+    text = desk.text(entries, top="engine: shared").replace("base_url:", f"creates_per_minute: {rate}, base_url:")
+    desk.file.write_text(text, "utf-8")
+    return str(desk.file)
+
+
+def joined(daemon: Daemon) -> int:
+    return int(daemon.wait_for("worker.joined")[0]["worker"])
+
+
+def until(happened: Callable[[], Any], within_s: float = PATIENCE_S) -> float:
+    """Seconds until it had happened."""
+    begun = time.monotonic()
+    while not happened():
+        assert time.monotonic() - begun < within_s
+        time.sleep(0.1)
+    return time.monotonic() - begun
+
+
+def beats_at(world: Sandbox) -> dict[str, list[datetime]]:
+    """When the sandbox had beats of each model."""
+    found = defaultdict[str, list[datetime]](list)
+    for call in world.creates():
+        found[call["model"]].append(datetime.fromisoformat(call["created_at"]))
+    return {model: sorted(times) for model, times in found.items()}
+
+
+def doubled(world: Sandbox, every_s: float = EVERY_S) -> int:
+    """Beats that came sooner after the one before than the file asks for."""
+    return sum(
+        (later - sooner).total_seconds() < every_s - ROUNDING_S
+        for times in beats_at(world).values()
+        for sooner, later in pairwise(times)
+    )
+
+
+def queue(postgres: Server, desk: Desk, statement: str) -> list[Any]:
+    return postgres.do(statement, database=urlsplit(desk.address).path.removeprefix("/"))
+
+
+def test_three_processes_divide_the_beats_and_double_none(shared: Desk, world: Sandbox, postgres: Server) -> None:
+    file = written(shared)
+    daemons = [shared.start("run", "-c", file) for _ in range(3)]
+    numbers = {joined(daemon) for daemon in daemons}
+    assert len(numbers) == 3
+    until(lambda: len(world.creates()) >= 5 * COUNT)
+    codes = [daemon.stop() for daemon in daemons]
+    assert codes == [0, 0, 0]
+
+    sent = [len(daemon.events("beat.sent")) for daemon in daemons]
+    beats = beats_at(world)
+    assert sorted(beats) == sorted(SLUGS)
+    assert sum(sent) == len(world.creates())
+    assert min(sent) > 0.1 * sum(sent)
+    assert doubled(world) == 0
+    slots = (
+        "SELECT model, count(*), count(DISTINCT slot), count(DISTINCT prediction_id), max(slot) FROM beats GROUP BY 1"
+    )
+    assert {model: (count,) * 4 for model, count in Counter(call["model"] for call in world.creates()).items()} == {
+        model: tuple(counts) for model, *counts in queue(postgres, shared, slots)
+    }
+    assert [line["why"] for daemon in daemons for line in daemon.events("worker.left")] == ["stopped"] * 3
+    assert queue(postgres, shared, "SELECT count(*) FROM procrastinate_workers") == [(0,)]
+    # Nothing piles up: a job a model, waiting for whoever comes next.
+    assert queue(postgres, shared, "SELECT status::text, count(*) FROM procrastinate_jobs GROUP BY 1") == [
+        ("todo", COUNT)
+    ]

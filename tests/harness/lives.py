@@ -1,0 +1,137 @@
+"""One `warmer run` after another, each in a process of its own that takes no time to start; made to be killed.
+
+As a program (`lives.py FILE URL SPEED`): each line on stdin, a Death as JSON, begins a life; its process id is the
+answer, and its exit status once it is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from warmer import config, log
+from warmer.clock import FastClock
+from warmer.engine.daemon import Daemon
+from warmer.engine.schedule_local import LocalSchedule
+from warmer.ledger import open_ledger
+from warmer.providers.replicate import Replicate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """When a life kills itself with signal 9: so long after it has begun so many transactions."""
+
+    transactions: int
+    delay_s: float
+    at_latest_s: float = 3.0
+    """After so long in any case."""
+
+
+class Lives:
+    """The program, from outside."""
+
+    def __init__(self, file: Path, url: str, speed: float, env: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, str(file), url, str(speed)],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def begin(self, death: Death | None = None) -> int:
+        """The process id of another life; without a death it lives until it is told to stop."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{json.dumps(asdict(death) if death else None)}\n")
+        self._process.stdin.flush()
+        return int(self._answer())
+
+    def over(self) -> int:
+        """Wait for the end of the life, and return its status: the exit code, or a negative signal number."""
+        return int(self._answer())
+
+    def close(self) -> None:
+        """No more lives."""
+        self._process.communicate(timeout=60)
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+
+def live(file: Path, url: str, speed: float, death: Death | None) -> None:
+    """What `warmer run` does, on a clock as fast as the sandbox's."""
+    spec = config.load(file)
+    with urllib.request.urlopen(f"{url}/sandbox/totals", timeout=10) as reply:
+        clock = FastClock(datetime.fromisoformat(json.load(reply)["now"]), speed)
+    ledger = open_ledger(str(spec.ledger))
+    if death is not None:
+        die_by(death, ledger._engine)
+
+    async def serve() -> None:
+        await Daemon(
+            spec,
+            load=lambda: config.load(file),
+            connect=lambda new: Replicate(new.account, config.read_secret(new.account.token, os.environ), clock),
+            ledger=ledger,
+            clock=clock,
+            schedule=lambda on_due: LocalSchedule(on_due, speed=speed),
+        ).run()
+
+    with file.with_suffix(".jsonl").open("a", encoding="utf-8") as stream:
+        log.configure(stream=stream)
+        asyncio.run(serve())
+
+
+def die_by(death: Death, engine: sa.Engine) -> None:
+    """Arm it."""
+    kill = partial(os.kill, os.getpid(), signal.SIGKILL)
+    left = death.transactions
+
+    def begun(_: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            threading.Timer(death.delay_s, kill).start()
+
+    sa.event.listen(engine, "begin", begun)
+    threading.Timer(death.at_latest_s, kill).start()
+
+
+def main() -> None:
+    """Begin lives as told."""
+    file, url, speed = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+    open_ledger(str(config.load(file).ledger)).close()  # imports all there is to import
+    for line in iter(sys.stdin.readline, ""):
+        if not (pid := os.fork()):
+            told = json.loads(line)
+            status = 1
+            try:
+                live(file, url, speed, Death(**told) if told else None)
+                status = 0
+            finally:
+                os._exit(status)
+        _answer(pid)
+        _answer(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+def _answer(number: int) -> None:
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

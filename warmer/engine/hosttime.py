@@ -1,0 +1,45 @@
+"""Knows the provider's time again soon after somebody set ours."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from warmer.ports import Clock, Provider
+
+_FUTURE = timedelta(seconds=5)
+"""Activity further ahead than this means that our clock was set back, be it before we were started."""
+STEP_S = 2.0
+"""Wall and monotonic clock part by more than this when one is set, or stands still while the machine sleeps. They also
+drift apart, by 2 s in an hour at the worst (adjtime(2) slews by 500 ppm), which is then looked at too."""
+
+
+def ahead_s(clock: Clock) -> float:
+    """How far the wall clock is ahead of the monotonic one. Only a change of it means something."""
+    return clock.now().timestamp() - clock.monotonic()
+
+
+class HostTime:
+    """Asks for the provider's time where its skew to our clock cannot be what it was at the last reply."""
+
+    def __init__(self, provider: Provider, clock: Clock) -> None:
+        self._provider, self._clock = provider, clock
+        self._turn = asyncio.Lock()
+        self._ahead_s = ahead_s(clock)
+
+    async def make_sure(self, newest: datetime) -> None:
+        """Return once the skew holds. `newest`: the latest stamp of the provider's that is to be read by it.
+
+        Raises what the provider says instead. One asks, whoever else waits here has the answer too.
+        """
+        if self._holds(newest):
+            return
+        async with self._turn:
+            if not self._holds(newest):
+                ahead = ahead_s(self._clock)
+                await self._provider.verify()  # any reply tells the provider's time
+                self._ahead_s = ahead
+
+    def _holds(self, newest: datetime) -> bool:
+        is_set = abs(ahead_s(self._clock) - self._ahead_s) > STEP_S
+        return not is_set and newest - self._provider.skew <= self._clock.now() + _FUTURE
