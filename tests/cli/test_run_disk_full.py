@@ -17,6 +17,8 @@ MODELS = (
     "{model: replicate/hello-world, policy: fixed, every: 1s}\n"
     "{model: black-forest-labs/flux-schnell, policy: fixed, billing: official, every: 1s}"
 )
+NO_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "1"}
+"""Python itself writes half of it to a full disk, and stumbles over that ever after."""
 
 
 def limit_files(pid: int, size: int) -> None:
@@ -29,7 +31,7 @@ def size_of_log(ledger: Path) -> int:
 
 
 def test_a_full_disk_holds_every_beat_and_room_on_it_lets_them_go(wired: Desk, sandbox: Sandbox) -> None:
-    daemon = wired.start("run", "-c", str(wired.write(MODELS)))
+    daemon = wired.start("run", "-c", str(wired.write(MODELS)), **NO_BYTECODE)
     daemon.wait_for("beat.done", 4)
     limit_files(daemon.process.pid, size_of_log(wired.ledger))
     (failed,) = daemon.wait_for("ledger.failed")
@@ -91,7 +93,7 @@ def test_a_daemon_that_finds_the_disk_full_at_its_start_leaves_with_a_clear_erro
     done = subprocess.run(
         [sys.executable, "-c", START_FULL, "run", "-c", str(wired.file)],
         cwd=wired.folder,
-        env=environment(wired.folder),
+        env=environment(wired.folder, **NO_BYTECODE),
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,

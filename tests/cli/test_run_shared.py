@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -108,3 +108,53 @@ def test_three_processes_divide_the_beats_and_double_none(shared: Desk, world: S
     assert queue(postgres, shared, "SELECT status::text, count(*) FROM procrastinate_jobs GROUP BY 1") == [
         ("todo", COUNT)
     ]
+
+
+def test_the_models_of_a_process_that_is_killed_go_on_in_the_others(shared: Desk, world: Sandbox) -> None:
+    file = written(shared)
+    daemons = [shared.start("run", "-c", file) for _ in range(3)]
+    numbers = [joined(daemon) for daemon in daemons]
+    until(lambda: len(beats_at(world)) == COUNT)
+    victim, *others = daemons
+    victim.process.kill()
+    killed_at = datetime.now(UTC)
+    until(lambda: all(sum(at > killed_at for at in times) > 1 for times in beats_at(world).values()), 120)
+    dead = [line for other in others for line in other.events("worker.left", worker=numbers[0], why="silent")]
+    assert len(dead) == 1  # said by one of them
+    first = {model: min(at for at in times if at > killed_at) for model, times in beats_at(world).items()}
+    late = max((at - killed_at).total_seconds() for at in first.values())
+    assert late < 60
+    assert doubled(world) == 0
+    # What it was in the middle of was seen to its end.
+    fourth = shared.start("run", "-c", file)
+    joined(fourth)
+    until(lambda: fourth.events("beat.done"))
+    assert [daemon.stop() for daemon in (*others, fourth)] == [0, 0, 0]
+    assert doubled(world) == 0
+    assert world.running() == 0
+
+
+def test_a_job_that_was_deleted_by_hand_is_made_anew(shared: Desk, world: Sandbox, postgres: Server) -> None:
+    file = written(shared, SLUGS[:4])
+    daemon = shared.start("run", "-c", file)
+    until(lambda: len(beats_at(world)) == 4)
+    queue(postgres, shared, "DELETE FROM procrastinate_jobs")
+    before = len(world.creates())
+    until(lambda: len(world.creates()) >= before + 12)
+    assert daemon.stop() == 0
+    assert doubled(world) == 0
+
+
+def test_a_file_that_has_changed_is_followed_by_all(shared: Desk, world: Sandbox) -> None:
+    file = written(shared, SLUGS[:4], every_s=600)
+    daemons = [shared.start("run", "-c", file) for _ in range(2)]
+    for daemon in daemons:
+        joined(daemon)
+    until(lambda: len(beats_at(world)) == 4)
+    written(shared, SLUGS[2:6], every_s=3)
+    for daemon in daemons:
+        daemon.wait_for("config.reloaded")
+    until(lambda: all(len(beats_at(world).get(slug, [])) >= 3 for slug in SLUGS[2:6]))
+    assert [daemon.stop() for daemon in daemons] == [0, 0]
+    assert [len(beats_at(world)[slug]) for slug in SLUGS[:2]] == [1, 1]
+    assert doubled(world) == 0

@@ -22,6 +22,7 @@ from warmer.core.hours import ActiveHours
 from warmer.core.spec import ModelSpec
 from warmer.engine.desk import Desk
 from warmer.engine.fleet import Fleet
+from warmer.errors import Unreachable
 from warmer.ports import Ledger
 from warmer.sandbox.world import World
 from warmer.testing import VirtualLoop, VirtualSchedule, run
@@ -146,7 +147,14 @@ def asleep_and_counting(_: Stage, length: timedelta) -> None:
     loop.jump(length.total_seconds())
 
 
-@pytest.mark.parametrize("sleep", [asleep, asleep_and_late, asleep_and_counting])
+def asleep_and_cut_off(stage: Stage, length: timedelta) -> None:
+    """As it wakes there is no network yet, for twenty seconds."""
+    asleep(stage, length)
+    stage.host.refusing |= dict.fromkeys(("verify", "create", "recent", "read"), Unreachable("no network yet"))
+    asyncio.get_running_loop().call_later(20, stage.host.refusing.clear)
+
+
+@pytest.mark.parametrize("sleep", [asleep, asleep_and_late, asleep_and_counting, asleep_and_cut_off])
 @pytest.mark.parametrize("seed", range(2))
 def test_a_machine_that_slept_for_six_hours_goes_on_as_if_it_had_just_looked_away(
     db: Path, sleep: Callable[[Stage, timedelta], None], seed: int
@@ -172,6 +180,8 @@ def test_a_machine_that_slept_for_six_hours_goes_on_as_if_it_had_just_looked_awa
             interval_s = entry.interval.total_seconds()
             for at in woken:
                 check_calm(moments, at, interval_s, min(NAP_S, interval_s) + SLACK_S)
+            cut_off = [moment for at in woken for moment in moments if at < moment < at + 19]
+            assert sleep is not asleep_and_cut_off or not cut_off
             assert min(gaps(moments)) > interval_s - 0.1
         assert len(stage.beats()) == len(stage.created())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
+from warmer.errors import ProviderError
 from warmer.ports import Clock, Provider
 
 _FUTURE = timedelta(seconds=5)
@@ -12,6 +13,8 @@ _FUTURE = timedelta(seconds=5)
 STEP_S = 2.0
 """Wall and monotonic clock part by more than this when one is set, or stands still while the machine sleeps. They also
 drift apart, by 2 s in an hour at the worst (adjtime(2) slews by 500 ppm), which is then looked at too."""
+_FAILED_FOR_S = 5.0
+"""For so long one failure is everybody's: a machine that wakes up has no network yet, and many models to decide on."""
 
 
 def ahead_s(clock: Clock) -> float:
@@ -26,19 +29,27 @@ class HostTime:
         self._provider, self._clock = provider, clock
         self._turn = asyncio.Lock()
         self._ahead_s = ahead_s(clock)
+        self._failure: tuple[float, ProviderError] | None = None  # and when, by the monotonic clock
 
     async def make_sure(self, newest: datetime) -> None:
         """Return once the skew holds. `newest`: the latest stamp of the provider's that is to be read by it.
 
-        Raises what the provider says instead. One asks, whoever else waits here has the answer too.
+        Raises what the provider says instead. One asks; whoever else waits here has the answer, or the error, too.
         """
         if self._holds(newest):
             return
         async with self._turn:
-            if not self._holds(newest):
-                ahead = ahead_s(self._clock)
+            if self._holds(newest):
+                return
+            if self._failure is not None and self._clock.monotonic() - self._failure[0] < _FAILED_FOR_S:
+                raise self._failure[1]
+            ahead = ahead_s(self._clock)
+            try:
                 await self._provider.verify()  # any reply tells the provider's time
-                self._ahead_s = ahead
+            except ProviderError as exc:
+                self._failure = self._clock.monotonic(), exc
+                raise
+            self._ahead_s, self._failure = ahead, None
 
     def _holds(self, newest: datetime) -> bool:
         is_set = abs(ahead_s(self._clock) - self._ahead_s) > STEP_S

@@ -14,9 +14,7 @@ from warmer.errors import LedgerError, ProviderError
 from warmer.log import Event, get
 from warmer.ports import Clock
 
-_EVERY_S = 60.0
-_SOON_S = 30.0
-"""Until the next look where a beat was too young to be called abandoned."""
+_EVERY_S = 10.0
 
 
 class Recovery:
@@ -48,13 +46,12 @@ class Recovery:
     async def keep_on(self, account: Callable[[], Account], spec: Callable[[], Spec], *, at_start: bool) -> None:
         """Sweep now and again, until cancelled. A beat that takes long to end holds up no other."""
         while True:
-            waiting = False
             try:
-                waiting = await self.sweep(account(), spec(), at_start=at_start)
+                await self.sweep(account(), spec(), at_start=at_start)
                 at_start = False
             except LedgerError:
                 pass  # said by the desk; the next sweep looks again
-            await self._clock.sleep(_SOON_S if waiting else _EVERY_S)
+            await self._clock.sleep(_EVERY_S)
 
     async def settled(self) -> None:
         """Return when every beat that is followed here has ended, or could not be picked up."""

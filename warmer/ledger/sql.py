@@ -106,7 +106,7 @@ class SqlLedger:
             connection.execute(sa.delete(requests).where(requests.c.prediction_id == prediction.id))
             connection.execute(
                 sa.update(beats)
-                .where(*_is(key), beats.c.status.is_(None))
+                .where(*_is(key), sa.or_(beats.c.status.is_(None), _given_up()))
                 .values(prediction_id=prediction.id, created_at=prediction.created_at)
             )
 
@@ -136,7 +136,9 @@ class SqlLedger:
         with self._write(Access.ALONE if settled else Access.BESIDE) as connection:
             if observation.prediction_id:
                 connection.execute(sa.delete(requests).where(requests.c.prediction_id == observation.prediction_id))
-            result = connection.execute(sa.update(beats).where(*_is(key), beats.c.status.is_(None)).values(facts))
+            # Whoever sent it knows better than who gave it up for lost, by a clock that was ahead.
+            is_open = sa.or_(beats.c.status.is_(None), sa.and_(_given_up(), sa.literal(not may_be_out)))
+            result = connection.execute(sa.update(beats).where(*_is(key), is_open).values(facts))
             is_news = result.rowcount == 1
             if is_news and micros:
                 add_up(connection, self._insert, key, micros)
@@ -413,6 +415,13 @@ class SqlLedger:
 def _is_open(table: sa.Table) -> sa.ColumnElement[bool]:
     # No IN: it cannot be executed for many rows at once.
     return sa.or_(*(table.c.status == status for status in queries.OPEN))
+
+
+def _given_up() -> sa.ColumnElement[bool]:
+    """Whether a beat was closed because nobody found it: its end, and what it cost, were never seen."""
+    return sa.and_(
+        beats.c.status == Status.UNKNOWN.value, beats.c.completed_at.is_(None), beats.c.cost_micros.is_(None)
+    )
 
 
 def _is(key: BeatKey) -> tuple[sa.ColumnElement[bool], ...]:
