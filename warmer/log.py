@@ -42,6 +42,7 @@ class Event(StrEnum):
     CONFIG_RELOADED = "config.reloaded"
     CONFIG_REJECTED = "config.rejected"
     TRAFFIC_FAILED = "traffic.failed"
+    TRAFFIC_RESUMED = "traffic.resumed"
     TRAFFIC_MISSED = "traffic.missed"
     LEDGER_FAILED = "ledger.failed"
     LEDGER_RESUMED = "ledger.resumed"

@@ -182,8 +182,8 @@ class Ledger(Protocol):
         """
         ...
 
-    def sent(self, key: BeatKey, prediction: Prediction) -> None:
-        """The provider accepted the beat."""
+    def sent(self, key: BeatKey, prediction: Prediction) -> bool:
+        """The provider accepted the beat. False, and nothing is changed, where the prediction is another beat's."""
         ...
 
     def finish(self, key: BeatKey, observation: Observation, settled: Mapping[str, Cost] | None = None) -> bool:

@@ -82,3 +82,24 @@ def test_the_file_asked_for_comes_before_the_environment_and_that_before_the_fol
 def test_where_there_is_no_file_the_places_looked_at_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"config/warmer\.yaml or /etc/warmer/warmer\.yaml .*\$WARMER_CONFIG"):
         config.find(None, {}, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_a_daemon_does_not_wait_for_what_is_no_file(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "warmer.yaml"
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case _:
+            path.mkdir()
+    with pytest.raises(ConfigError, match="no regular file") as caught:
+        config.load(path, only_file=True)
+    assert caught.value.faults[0].hint
+
+
+def test_a_file_is_read_also_where_nothing_else_is(tmp_path: Path) -> None:
+    path = tmp_path / "warmer.yaml"
+    path.write_bytes(SMALLEST)
+    assert config.load(path, only_file=True).models[0].name == "acme/chat"

@@ -186,3 +186,12 @@ def test_an_instant_without_a_zone_is_refused(ledger: Ledger, facts: Any) -> Non
         ledger.add_requests([facts.call(created_at=datetime(2026, 11, 21, 9, 0))])  # noqa: DTZ001 - that is the point
 
     assert list(ledger.requests()) == []
+
+
+def test_a_prediction_is_one_beats_and_no_others(ledger: Ledger, facts: Any) -> None:
+    ledger.claim(facts.claim(1))
+    ledger.claim(facts.claim(2))
+    assert ledger.sent(facts.key(1), facts.prediction("p"))
+    assert ledger.sent(facts.key(1), facts.prediction("p"))  # told twice
+    assert not ledger.sent(facts.key(2), facts.prediction("p"))
+    assert [beat.prediction_id for beat in ledger.open_beats()] == ["p", None]

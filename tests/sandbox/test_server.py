@@ -17,6 +17,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from warmer.sandbox.catalogue import MODELS
+from warmer.sandbox.faults import Fault
 from warmer.sandbox.pace import Pace
 from warmer.sandbox.predictions import Status
 from warmer.sandbox.server import SandboxServer
@@ -263,3 +264,27 @@ def test_a_webhook_in_the_clear_is_refused(serve: Serve) -> None:
         assert (reply.status_code, reply.json()["invalid_fields"][0]["field"]) == (422, "webhook")
 
     serve(story)
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_client_that_dies_amid_its_request_is_no_fault_of_the_server(
+    caplog: pytest.LogCaptureFixture, looks: bool
+) -> None:
+    async def scene() -> None:
+        async with SandboxServer(World(begin=BEGIN)) as server:
+            if looks:  # into the body, before anybody else does
+                server.faults.add(Fault(kind="status", match="nothing of the kind"))
+            host, port = server.url.removeprefix("http://").split(":")
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(
+                b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer r8_warmer_x\r\n"
+                b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+            )
+            await writer.drain()
+            await asyncio.sleep(0.1)
+            writer.transport.abort()
+            await asyncio.sleep(0.1)
+            assert server.world.journal.calls() == []
+
+    asyncio.run(scene())
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []

@@ -43,7 +43,7 @@ def run(
     async def serve() -> None:
         daemon = Daemon(
             spec,
-            load=lambda: configuration.load(Path(spec.path)),
+            load=lambda: configuration.load(Path(spec.path), only_file=True),
             connect=connect,
             ledger=wiring.ledger_of(spec),
             clock=clock,

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,16 +54,27 @@ def find(explicit: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
     )
 
 
-def load(path: Path) -> Spec:
-    """The spec in the file at `path`. Raises ConfigError with every fault, also where the file cannot be read."""
+def load(path: Path, *, only_file: bool = False) -> Spec:
+    """The spec in the file at `path`. Raises ConfigError with every fault, also where the file cannot be read.
+
+    A pipe is read to its end. With `only_file` it is refused, and so is a device: who waits for one may wait for ever.
+    """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open_file if only_file else None) as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         problem = f"the file cannot be read: {error.strerror if isinstance(error, OSError) else error}"
         fault = Fault(file=str(path), line=1, column=1, problem=problem, hint="look at its path and its mode")
         raise ConfigError(fault) from None
     return parse(content, path=str(path))
+
+
+def _open_file(path: str, flags: int) -> int:
+    number = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "it is no regular file, but a folder, a pipe or a device")
+    return number
 
 
 def parse(text: bytes, *, path: str) -> Spec:

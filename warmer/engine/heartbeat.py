@@ -34,7 +34,7 @@ from warmer.engine.idling import believed, kept_s, settle_last
 from warmer.engine.learning import Learning
 from warmer.engine.standing import Standing
 from warmer.engine.traffic import Traffic
-from warmer.errors import Doubtful, ModelFailed, ModelRefused, ProviderError, Unavailable
+from warmer.errors import Doubtful, ModelFailed, ModelRefused, ProviderError, Unavailable, Unreachable
 from warmer.log import Event, get
 from warmer.ports import UNMETERED, Clock, Ledger, Meter, Provider
 
@@ -147,6 +147,7 @@ class Heartbeat:
                 if prediction is None:
                     await self._lost(beat, "never answered, and not in the account's list")
                 else:
+                    await self._sent(beat, prediction)
                     await self._follow(beat, prediction, spec)
                 return True
             try:
@@ -265,6 +266,7 @@ class Heartbeat:
         """Create, and follow to the end. A ProviderError is raised once it has been recorded."""
         try:
             prediction = await self._provider.create(beat.request)
+            await self._sent(beat, prediction)
         except Doubtful as exc:
             prediction = await self._look_for(beat, spec, exc)
         except ProviderError as exc:
@@ -295,6 +297,7 @@ class Heartbeat:
             self._failed(spec, exc)
             raise
         if found is not None:
+            await self._sent(beat, found)
             return found
         self._failed(spec, doubt)
         await self._lost(beat, str(doubt))
@@ -307,11 +310,21 @@ class Heartbeat:
         known = await self._desk.do(lambda ledger: ledger.known_beats(p.id for p in listed))
         return find_lost(beat.request, beat.claimed_at, listed, known, self._provider.skew)
 
-    async def _follow(self, beat: OpenBeat, prediction: Prediction, spec: ModelSpec | None) -> Observation:
-        """Look until the prediction has ended, at its deadline at the latest, and record how."""
+    async def _sent(self, beat: OpenBeat, prediction: Prediction) -> None:
+        """Write down which prediction the beat is. Raises Doubtful where that is another beat's already."""
         out = self._out[beat.key]
         out.prediction_id = prediction.id
-        await self._desk.do(lambda ledger: ledger.sent(beat.key, prediction))
+        if not await self._desk.do(lambda ledger: ledger.sent(beat.key, prediction)):
+            out.prediction_id = None
+            raise Doubtful(f"the provider answered with the prediction of another beat, {prediction.id}")
+
+    async def _follow(self, beat: OpenBeat, prediction: Prediction, spec: ModelSpec | None) -> Observation:
+        """Look until the prediction has ended, at its deadline at the latest, and record how.
+
+        Where the provider cannot be reached at its deadline, as soon as it can: what cuts us off is no fault of the
+        model's, and the host keeps the deadline without us.
+        """
+        out = self._out[beat.key]
         begun = self._clock.monotonic()
         patience = (beat.request.deadline + _OVERTIME).total_seconds()
         looks = 0
@@ -326,8 +339,9 @@ class Heartbeat:
             if not prediction.status.is_open:
                 break
             if self._clock.monotonic() - begun > patience:
-                prediction = await self._give_up(prediction, trouble)
-                break
+                prediction = await self._give_up(prediction, trouble, spec)
+                if not prediction.status.is_open:
+                    break
         return await self._record(beat, prediction, spec)
 
     async def _pause(self, seconds: float, hurry: asyncio.Event) -> None:
@@ -342,10 +356,15 @@ class Heartbeat:
             nap.cancel()
             call.cancel()
 
-    async def _give_up(self, prediction: Prediction, trouble: str) -> Prediction:
+    async def _give_up(self, prediction: Prediction, trouble: str, spec: ModelSpec | None) -> Prediction:
+        """The prediction as it ended, or as it was where nobody can be asked now."""
         try:
             await self._provider.cancel(prediction.id)
             prediction = await self._provider.read(prediction.id)
+        except Unreachable as exc:
+            if spec is not None:
+                self._failed(spec, exc)
+            return prediction
         except ProviderError as exc:
             trouble = str(exc)
         if not prediction.status.is_open:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from warmer.errors import ProviderError
+from warmer.errors import ModelRefused, ProviderError
 from warmer.ports import Clock, Provider
 
 _FUTURE = timedelta(seconds=5)
@@ -46,6 +46,8 @@ class HostTime:
             ahead = ahead_s(self._clock)
             try:
                 await self._provider.verify()  # any reply tells the provider's time
+            except ModelRefused:
+                pass  # this one too: a token need not be allowed to see the account
             except ProviderError as exc:
                 self._failure = self._clock.monotonic(), exc
                 raise

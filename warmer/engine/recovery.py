@@ -26,6 +26,7 @@ class Recovery:
         """`out` gives what this process has out itself; `on_end` is called with the model of each beat ended here."""
         self._desk, self._clock, self._out, self._on_end = desk, clock, out, on_end
         self.following = set[asyncio.Task[None]]()
+        self._put_off = set[BeatKey]()  # said of each once, however long it takes
 
     async def sweep(self, account: Account, spec: Spec, *, at_start: bool = False) -> bool:
         """Begin to follow every abandoned beat. Returns whether one was left alone for being too young.
@@ -70,12 +71,15 @@ class Recovery:
             await account.heartbeat.resume(beat, spec.model(beat.key.model))
         except (ProviderError, LedgerError) as exc:
             # Still open: the next sweep tries again.
-            get().warning(
-                Event.BEAT_FAILED,
-                model=beat.key.model,
-                prediction_id=beat.prediction_id,
-                reason=beat.reason,
-                error=f"not picked up yet: {exc}",
-            )
+            if beat.key not in self._put_off:
+                self._put_off.add(beat.key)
+                get().warning(
+                    Event.BEAT_FAILED,
+                    model=beat.key.model,
+                    prediction_id=beat.prediction_id,
+                    reason=beat.reason,
+                    error=f"not picked up yet: {exc}",
+                )
         else:
+            self._put_off.discard(beat.key)
             self._on_end(beat.key.model)

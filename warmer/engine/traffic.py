@@ -66,6 +66,8 @@ class Traffic:
                     get().warning(Event.TRAFFIC_FAILED, error=str(exc))
                 self._blind = True
             else:
+                if self._blind:
+                    get().info(Event.TRAFFIC_RESUMED)
                 self._blind = False
             self._read_at = started
 

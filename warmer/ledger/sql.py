@@ -99,9 +99,12 @@ class SqlLedger:
             result = connection.execute(self._insert(beats).values(row).on_conflict_do_nothing())
             return Answer(taken=result.rowcount == 1)
 
-    def sent(self, key: BeatKey, prediction: Prediction) -> None:
-        """The provider accepted the beat."""
+    def sent(self, key: BeatKey, prediction: Prediction) -> bool:
+        """The provider accepted the beat. False, and nothing is changed, where the prediction is another beat's."""
+        of_another = sa.select(beats.c.slot).where(beats.c.prediction_id == prediction.id, sa.not_(sa.and_(*_is(key))))
         with self._write(Access.BESIDE) as connection:
+            if connection.execute(of_another).first() is not None:
+                return False
             # The account's list may have shown it as a stranger's before its id was known to be ours.
             connection.execute(sa.delete(requests).where(requests.c.prediction_id == prediction.id))
             connection.execute(
@@ -109,6 +112,7 @@ class SqlLedger:
                 .where(*_is(key), sa.or_(beats.c.status.is_(None), _given_up()))
                 .values(prediction_id=prediction.id, created_at=prediction.created_at)
             )
+            return True
 
     def finish(self, key: BeatKey, observation: Observation, settled: Mapping[str, Cost] | None = None) -> bool:
         """Record how the beat ended, and what earlier ones are known to have cost. False where that was on record."""

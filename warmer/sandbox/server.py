@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -174,7 +174,7 @@ class SandboxServer:
                 *Accounts(world, gate, courier).routes(),
                 *Control(world, pace, gate).routes(),
             ],
-            exception_handlers={404: _not_found, 405: _not_allowed},
+            exception_handlers={404: _not_found, 405: _not_allowed, ClientDisconnect: _gone},
         )
         app.router.redirect_slashes = False
         return app
@@ -186,3 +186,8 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 async def _not_allowed(request: Request, error: Exception) -> Response:
     return replies.Reply({"detail": f'Method "{request.method}" not allowed.', "status": 405}, 405)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """To a client that left before it had asked: nobody reads this, and nothing went wrong here."""
+    return Response(status_code=400)
