@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from warmer.errors import LedgerError
 from warmer.ledger.sql import SqlLedger, explained
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest revision in `migrations/versions`."""
 
 _BUSY_S = 30.0
