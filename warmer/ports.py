@@ -272,11 +272,20 @@ class Ledger(Protocol):
         """The raises that have not ended."""
         ...
 
-    def keep_floor(self, floor: Floor, *, at: datetime, price: Price | None = None) -> bool:
+    def keep_floor(
+        self,
+        floor: Floor,
+        *,
+        at: datetime,
+        price: Price | None = None,
+        limits: Iterable[Limit] = (),
+        since: datetime | None = None,
+    ) -> Answer:
         """Write down the beginning of a raise, or how it goes on from the revision before; and what it holds from now.
 
-        `at`: now, by our own clock. `price`: of a second of one of its instances. False where another process has done
-        so meanwhile: read it again.
+        `at`: now, by our own clock. `price`: of a second of one of its instances. What it is to hold is reserved with
+        that, in one step over all processes. Not taken where another process has done so meanwhile: read it again. Nor
+        where it would pass one of `limits`, counted as if it were held from `since` on.
         """
         ...
 

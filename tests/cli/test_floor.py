@@ -47,6 +47,21 @@ def test_a_reply_that_is_cut_off_is_looked_for(wired: Desk, sandbox: Sandbox) ->
     assert (ran.code, ran.out.count("floor.raised")) == (0, 1)
 
 
+def test_hours_that_a_cap_leaves_too_little_for_are_not_begun_and_every_command_says_so(
+    wired: Desk, sandbox: Sandbox
+) -> None:
+    capped = FLOOR.replace("hardware", "budget: {daily: 0.5}, hardware")
+    file = str(wired.write(capped))
+    ran = wired.run("once", "-c", file)
+    assert (ran.code, ran.out.count('"budget.reached"'), held(wired, sandbox)) == (5, 1, 0), ran.out
+    assert '"reason": "over_budget"' in ran.out
+    (row,) = wired.run("status", "-c", file, "--json").document["models"]
+    assert row["reason"] == "over_budget"
+    (planned,) = wired.run("plan", "-c", file, "--json").document["models"]
+    assert (Decimal(planned["cost_usd"]), planned["stopped_by"]) == (0, "daily of up")
+    assert "its floor costs 19.440000 USD at least" in wired.run("check", "-c", file).out
+
+
 def test_check_warns_and_plan_says_what_it_comes_to(wired: Desk) -> None:
     file = str(wired.write(FLOOR))
     assert "its floor holds 1 instances" in wired.run("check", "-c", file).out

@@ -72,7 +72,7 @@ def test_a_model_that_the_file_has_no_more_has_its_costs_and_no_price(desk: Desk
 
 def test_a_raised_floor_costs_by_the_second_and_is_no_beat(wired: Desk, sandbox: Sandbox) -> None:
     floor = "{deployment: acme/upscaler, name: up, policy: floor, hardware: gpu-t4}"
-    file = str(wired.write(floor, top="budget: {daily: 9}"))
+    file = str(wired.write(floor, top="budget: {daily: 99}"))
     assert wired.run("once", "-c", file).code == 0
     document = wired.run("report", "--json", "-c", file).document
     assert {row["reason"] for row in document["reasons"]} == {"floor"}
@@ -80,4 +80,6 @@ def test_a_raised_floor_costs_by_the_second_and_is_no_beat(wired: Desk, sandbox:
     assert (whole["model"], whole["day"], whole["beats"], whole["cost_known"]) == ("up", None, 0, "estimated")
     assert Decimal(whole["cost_usd"]) > 0
     assert document["models"][0]["avoided"]["why"] == "nobody called while it was kept warm"
-    assert Decimal(document["budgets"][0]["usd_a_day"]) == 0  # caps are of beats
+    (budget,) = document["budgets"]
+    assert Decimal(budget["usd_a_day"]) > 0
+    assert Decimal(budget["spent_usd"]) + Decimal(budget["reserved_usd"]) <= Decimal("19.44")  # until midnight

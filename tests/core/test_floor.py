@@ -45,7 +45,8 @@ T4 = price_of("gpu-t4")
 def floor(**facts: object) -> Floor:
     """One that was raised from 0 to 1 and read back."""
     plain: dict[str, object] = {"deployment": SLUG, "number": 1, "model": "up", "found": 0, "held": 1, "wanted": 1}
-    return Floor(**{**plain, "begun_at": NOW - HOUR, "asked_at": NOW - HOUR, **facts})  # type: ignore[arg-type]
+    plain |= {"begun_at": NOW - HOUR, "asked_at": NOW - HOUR, "closes_at": CLOSES}
+    return Floor(**{**plain, **facts})  # type: ignore[arg-type]
 
 
 RAISED = floor()
@@ -90,7 +91,9 @@ def test_what_is_there_already_and_what_others_hold_is_left_alone(wish: Wish, kn
 def test_what_is_not_as_it_should_be_is_asked_for(wish: Wish, known: Floor, actual: int, asks_for: int) -> None:
     step = plan(wish, known, actual)
     assert isinstance(step, Ask)
-    assert step.floor == replace(known, revision=2, held=actual, wanted=asks_for, asked_at=NOW)
+    closes_at = wish.until if wish.instances else known.closes_at
+    changes = {"held": actual, "wanted": asks_for, "asked_at": NOW, "closes_at": closes_at}
+    assert step.floor == replace(known, revision=2, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -98,12 +101,13 @@ def test_what_is_not_as_it_should_be_is_asked_for(wish: Wish, known: Floor, actu
     [
         (OPEN, RAISING, 1, News.RAISED, {"held": 1}),
         (OPEN, floor(wanted=0), 1, None, {"wanted": 1}),  # the hours began anew before it was lowered
+        (OPEN, floor(closes_at=NOW), 1, None, {"closes_at": CLOSES}),  # the file's hours were changed
         (NOTHING, LOWERING, 0, News.LOWERED, {"held": 0, "ended_at": NOW}),
         (NOTHING, floor(held=0, asked_at=NOW - IN_DOUBT), 0, None, {"wanted": 0, "ended_at": NOW}),
         (OPEN, RAISED, 0, News.OVERRULED, {"overruled": 0, "closes_at": CLOSES}),
         (OPEN, RAISED, 3, News.OVERRULED, {"overruled": 3, "closes_at": CLOSES}),
         (OPEN, RAISING, 2, News.OVERRULED, {"overruled": 2, "closes_at": CLOSES}),
-        (NOTHING, RAISED, 2, News.OVERRULED, {"overruled": 2, "wanted": 0, "ended_at": NOW}),
+        (NOTHING, RAISED, 2, News.OVERRULED, {"overruled": 2, "wanted": 0, "closes_at": None, "ended_at": NOW}),
         (NOTHING, OVERRULED, 3, None, {"ended_at": NOW}),
         (Wish(instances=2, until=CLOSES), OVERRULED, 3, None, {"ended_at": NOW}),  # the file was changed since
     ],

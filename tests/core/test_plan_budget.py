@@ -12,6 +12,7 @@ import pytest
 from warmer.core.budget import Cap, Period, Spending, limits
 from warmer.core.hours import ActiveHours
 from warmer.core.plan import Outlook, plan_model, plan_models
+from warmer.core.price import Price
 from warmer.core.spec import ModelSpec, PolicyName, Target, TargetKind
 from warmer.core.state import ModelState
 
@@ -87,3 +88,52 @@ def test_at_an_unknown_price_a_cap_lets_nothing_go_and_the_plan_says_what_to_wri
 def test_a_stop_outlasts_the_hours(hours: str) -> None:
     tight = replace(entry(replace(TOTAL, usd=Decimal("0.0015"))), hours=ActiveHours(lines=(hours,), zone=BERLIN))
     assert plan_model(tight, OUTLOOK, START, START + 2 * DAY).beats == 12
+
+
+def floor(line: str, *caps: Cap, name: str = "up") -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        target=Target(kind=TargetKind.DEPLOYMENT, owner="a", name=name),
+        hours=ActiveHours(lines=(line,), zone=BERLIN),
+        policy=PolicyName.FLOOR,
+        price=Price(per_second=Decimal("0.001"), source="file"),
+        lead=timedelta(0),
+        caps=caps,
+    )
+
+
+def usd_a_day(hours: float) -> Cap:
+    return replace(TOTAL, usd=Decimal("3.6") * Decimal(str(hours)))
+
+
+@pytest.mark.parametrize(("hours", "held_h", "stops"), [(12, 36, 0), (11.9, 0, 3)])
+def test_a_floor_is_planned_where_all_of_its_hours_fit(hours: float, held_h: int, stops: int) -> None:
+    planned = plan_model(floor("08:00-20:00", usd_a_day(hours)), OUTLOOK, START, START + 3 * DAY)
+    assert (planned.cost_usd, planned.stops) == (Decimal("3.6") * held_h, stops)
+    first = (START + timedelta(hours=8), "daily of all models") if stops else (None, None)
+    assert (planned.stopped_from, planned.stopped_by) == first
+
+
+def test_what_is_kept_for_a_floor_is_not_for_beats_nor_for_another_floor() -> None:
+    cap = usd_a_day(12)
+    cap = replace(cap, usd=cap.usd + Decimal("0.5"))
+    entries = [(floor("08:00-20:00", cap), OUTLOOK), (floor("09:00-10:00", cap, name="b"), OUTLOOK)]
+    beats = entry(cap)
+    one, other, beating = plan_models([*entries, (beats, OUTLOOK)], START, START + DAY)
+    assert (one.stops, other.stops, other.cost_usd) == (0, 1, 0)
+    assert beating.beats == 1440  # of 0.0001 each
+    assert (
+        plan_models([*entries, (beats, replace(OUTLOOK, cost_usd=Decimal("0.001")))], START, START + DAY)[2].beats
+        == 500
+    )
+
+
+def test_a_floor_that_is_raised_already_goes_on_with_what_is_left_of_it() -> None:
+    noon, cap = START + DAY / 2, usd_a_day(12)
+    spent_usd = Decimal("3.6") * 4
+    (limit,) = limits([cap], noon, BERLIN)
+    held = Spending(limit=limit, settled_usd=spent_usd, reserved_usd=2 * spent_usd, floors_usd=2 * spent_usd)
+    entry = floor("08:00-20:00", cap)
+    for is_raised, hours in ((True, 8), (False, 0)):
+        (planned,) = plan_models([(entry, replace(OUTLOOK, is_raised=is_raised))], noon, noon + DAY / 2, [held])
+        assert planned.cost_usd == Decimal("3.6") * hours

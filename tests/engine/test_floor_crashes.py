@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import pytest
 from engine.stage import START, Host, file_of, ledger_at, model
 
+from warmer.core.budget import Cap, Period
 from warmer.core.floor import Instances
 from warmer.core.hours import ActiveHours
 from warmer.core.spec import ModelSpec, PolicyName, Spec, Target, TargetKind, ZoneInfo
@@ -119,7 +121,7 @@ class Life:
         await self.floors.abandon()
 
 
-def entry(line: str, instances: int, lead_s: int) -> ModelSpec:
+def entry(line: str, instances: int, lead_s: int, *caps: Cap) -> ModelSpec:
     return model(
         UPSCALER,
         name="up",
@@ -128,6 +130,7 @@ def entry(line: str, instances: int, lead_s: int) -> ModelSpec:
         hours=ActiveHours(lines=(line,), zone=ZoneInfo("UTC")),
         instances=instances,
         lead=timedelta(seconds=lead_s),
+        caps=caps,
     )
 
 
@@ -135,7 +138,10 @@ def played(path: Path, seed: int) -> str:
     """One life that dies at a point of its own, and those after it. Returns what is wrong with that, if anything."""
     chance = Random(seed)
     found, instances, lead_s = chance.randrange(3), chance.randrange(1, 4), chance.choice([0, 60])
-    spec = file_of(entry("09:02-09:06,09:20-09:24", instances, lead_s))
+    # A third have a cap: enough for both windows, for one of them, or for none.
+    usd = chance.choice(["10", "0.1", "0.05"]) if seed % 3 == 0 else None
+    caps = () if usd is None else (Cap(model=None, period=Period.DAILY, usd=Decimal(usd)),)
+    spec = file_of(entry("09:02-09:06,09:20-09:24", instances, lead_s, *caps))
     hours, least = spec.models[0].hours, max(found, instances)
     ledger = ledger_at(path)
     told: list[str] = []

@@ -55,14 +55,14 @@ def check(
             "digest": spec.digest,
             "models": [model.name for model in spec.models],
             "hours": weeks,
-            "budget": _never_sent(spec),
+            "budget": _never_sent(spec, now),
             "online": answers if online else None,
         }
         if show:
             document["effective"] = configuration.show(spec)
         report.write_json(document, sys.stdout)
     else:
-        _print(spec, weeks, answers, show=show)
+        _print(spec, weeks, [*_never_sent(spec, now), *_floors(spec)], answers, show=show)
     raise typer.Exit(code)
 
 
@@ -90,24 +90,28 @@ def _weeks(spec: Spec, now: datetime) -> list[dict[str, Any]]:
     return weeks
 
 
-def _never_sent(spec: Spec) -> list[str]:
-    """What the budget keeps from ever being sent."""
+def _never_sent(spec: Spec, now: datetime) -> list[str]:
+    """What the budget keeps from ever being sent, or raised."""
     from warmer.core.afford import never_sent
 
-    return [f"{model.where}: {model.name}: {why}" for model in spec.models if (why := never_sent(model)) is not None]
+    return [
+        f"{model.where}: {model.name}: {why}" for model in spec.models if (why := never_sent(model, now)) is not None
+    ]
 
 
 def _floors(spec: Spec) -> list[str]:
     """What is billed whether anybody calls or not."""
     return [
         f"{model.where}: {model.name}: its floor holds {model.instances} instances in its hours: every second of "
-        "each is billed, and no `budget` caps that"
+        f"each is billed{'' if model.caps else ', and no `budget` caps that'}"
         for model in spec.models
         if model.policy is PolicyName.FLOOR
     ]
 
 
-def _print(spec: Spec, weeks: list[dict[str, Any]], answers: list[dict[str, Any]], *, show: bool) -> None:
+def _print(
+    spec: Spec, weeks: list[dict[str, Any]], warnings: list[str], answers: list[dict[str, Any]], *, show: bool
+) -> None:
     from warmer import config as configuration
     from warmer import report
 
@@ -122,7 +126,7 @@ def _print(spec: Spec, weeks: list[dict[str, Any]], answers: list[dict[str, Any]
             typer.echo(f"  {day}")
         for warning in item["warnings"]:
             typer.echo(f"  warning: {warning}")
-    for warning in (*_never_sent(spec), *_floors(spec)):
+    for warning in warnings:
         typer.echo(f"warning: {warning}")
     for answer in answers:
         typer.echo(f"{answer['model']}: {answer['answer']}")

@@ -101,6 +101,9 @@ def _outlook(model: ModelSpec, ledger: Ledger, learning: Learning, now: datetime
         list(ledger.requests(since=now - WEEK, model=model.name)),
         reserve_usd=reserve_told(model, last.billing if last else None, knowledge.learned),
     )
+    if model.policy is PolicyName.FLOOR:
+        known = ledger.floor(model.target.slug)
+        outlook = replace(outlook, is_raised=known is not None and known.ended_at is None)
     return model if is_price_told(model) else replace(model, caps=()), outlook
 
 

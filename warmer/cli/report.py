@@ -63,7 +63,7 @@ def report(
             writer.writerow(["" if value is None else value for value in facts.values()])
         return
     avoided = money.avoided_of(spec, ledger, warmings, earlier, start, now)
-    budgets = list(money.budgets(spec, ledger, sent, now))
+    budgets = list(money.budgets(spec, ledger, warmings, now))
     shadows = _shadows(spec, calls, ledger, now)
     if as_json:
         models = [

@@ -93,14 +93,14 @@ def spent_cells(one: Spent) -> tuple[str, ...]:
     return one.model, one.reason, f"{one.beats:,}", cost
 
 
-def budgets(spec: Spec, ledger: Ledger, sent: Sequence[Warming], now: datetime) -> Iterator[dict[str, Any]]:
-    """What is left under each cap of the file, and the day it runs out on at the pace of the beats `sent`."""
+def budgets(spec: Spec, ledger: Ledger, warmings: Sequence[Warming], now: datetime) -> Iterator[dict[str, Any]]:
+    """What is left under each cap of the file, and the day it runs out on at the pace of `warmings`."""
     from warmer.core.budget import limits, runs_out_at
     from warmer.core.spent import usd_a_day
 
     caps = sorted(dict.fromkeys(cap for model in spec.models for cap in model.caps), key=lambda cap: cap.model is None)
     for one in ledger.spendings(limits(caps, now, spec.zone), now):
-        pace = usd_a_day(sent, one.limit.cap.model, now=now)
+        pace = usd_a_day(warmings, one.limit.cap.model, now=now)
         runs_out = runs_out_at(one, pace, now)
         yield {
             "cap": str(one.limit.cap),

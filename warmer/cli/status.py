@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import isfinite
@@ -56,6 +57,7 @@ def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: 
     from warmer.core.beat import Reason
     from warmer.core.policy import Rest, decide
     from warmer.core.state import Hold, fold
+    from warmer.engine.budgets import floor_hold
 
     history = ledger.history(model.name)
     knowledge = learning.knowledge(ledger, model, now)
@@ -63,6 +65,9 @@ def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: 
     hold = Hold(reason=Reason.ALWAYS_ON, until=None) if is_left_alone(model, ledger, now) else None
     state = fold(history, now=now, skew=timedelta(0), hold=hold, knowledge=knowledge)
     action = decide(now, state, model)
+    if action.reason is Reason.FLOOR_HELD and model.price is not None:
+        state = replace(state, budget=floor_hold(ledger, model, state, model.price, now))
+        action = decide(now, state, model)
     due = action.until if isinstance(action, Rest) else now
     reserve_usd = reserve_told(model, last.billing if last else None, knowledge.learned)
     if due is not None and (stop := _stop(model, reserve_usd, ledger, due, now)) is not None:

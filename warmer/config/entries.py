@@ -188,6 +188,3 @@ def _check_floor(
     for key in (key for key in entry if key in _OF_BEATS and target == "deployment"):
         place = document.key_place(("models", at, key))
         faults.add(place, f"a floor sends no beats and does not heed `{key}`", "leave it out, or write another policy")
-    if "budget" in entry:
-        place = document.key_place(("models", at, "budget"))
-        faults.add(place, "no budget caps a floor", "leave it out; `warmer plan` says what the floor comes to")

@@ -1,4 +1,4 @@
-"""Whether a beat may be sent, as far as money goes."""
+"""Whether a beat may be sent, or a floor raised, as far as money goes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from warmer.core.beat import BeatRequest, Reason
-from warmer.core.budget import Spending, in_the_way
+from warmer.core.budget import Spending, in_the_way, limits_until
 from warmer.core.learned import Learned
 from warmer.core.price import Billing, worst_case
-from warmer.core.spec import ModelSpec, TargetKind
+from warmer.core.spec import ModelSpec, PolicyName, TargetKind
+from warmer.core.stake import Stake, counted, stake_of
 from warmer.core.state import Hold
 
 NO_PRICE = "under a cap no beat is sent at an unknown price: write `hardware` or `price`"
+_WEEK = timedelta(days=7)
+NO_FLOOR_PRICE = "under a cap no floor is raised at an unknown price: write `hardware` or `price`"
 
 
 def reserve_of(request: BeatRequest, learned: Learned | None) -> Decimal | None:
@@ -36,10 +39,12 @@ def is_price_told(spec: ModelSpec) -> bool:
     return spec.price is not None or spec.target.kind is not TargetKind.DEPLOYMENT
 
 
-def never_sent(spec: ModelSpec) -> str | None:
-    """Why no beat of `spec` can ever be sent under its caps, as far as the file tells, and what to write; or None."""
+def never_sent(spec: ModelSpec, now: datetime) -> str | None:
+    """Why `spec` can never be warmed under its caps, as far as the file tells, and what to write; or None."""
     if not spec.caps:
         return None
+    if spec.policy is PolicyName.FLOOR:
+        return _never_raised(spec, now)
     if spec.price is None:
         return NO_PRICE if is_price_told(spec) else None
     most = worst_case(spec.price, spec.billing or Billing.PUBLIC, spec.deadline, 0.0)
@@ -62,8 +67,38 @@ def afford(spendings: Sequence[Spending], reserve_usd: Decimal | None, now: date
     return None if stopping is None else stopped(stopping, reserve_usd, now, retry)
 
 
+def afford_floor(spendings: Sequence[Spending], hold: Stake, now: datetime, retry: timedelta) -> Hold | None:
+    """Why the caps allow no floor to be raised to `hold`, or None. `spendings`: in all windows that it reaches into."""
+    if not spendings:
+        return None
+    if hold.price is None or hold.price.per_second is None:
+        return Hold(reason=Reason.PRICE_UNKNOWN, until=None)
+    stopping = in_the_way([one + counted([hold], one.limit, now) for one in spendings], Decimal(0))
+    return None if stopping is None else stopped(stopping, Decimal(0), now, retry)
+
+
 def stopped(by: Spending, reserve_usd: Decimal, now: datetime, retry: timedelta) -> Hold:
     """The hold that a cap in the way comes to."""
-    end = by.limit.end
+    end = by.limit.end if by.limit.start <= now else by.limit.start
     until = end if by.stops_for_good(reserve_usd) else min(end, now + retry)
     return Hold(reason=Reason.OVER_BUDGET, until=until, cap=by.limit.cap)
+
+
+def _never_raised(spec: ModelSpec, now: datetime) -> str | None:
+    """The same of a floor, by its hours of the coming week."""
+    if spec.price is None or spec.price.per_second is None:
+        return None if spec.price is None else NO_FLOOR_PRICE  # of hardware that the API tells
+    end = now + _WEEK
+    windows = spec.hours.windows(now, end)
+    for cap in spec.caps:
+        each = [
+            counted([stake_of(spec, spec.price, *window)], limit, now).reserved_usd
+            for window in windows
+            for limit in limits_until([cap], *window, spec.hours.zone)
+            # What the week cuts off says nothing of the whole.
+            if (window[0] > now or limit.start > now) and (window[1] < end or limit.end < end)
+        ]
+        if each and min(each) > cap.usd:
+            most = f"{min(each)} USD at least, more than the cap {cap} of {cap.usd} USD"
+            return f"its floor costs {most}: write fewer `hours`, or a higher cap"
+    return None

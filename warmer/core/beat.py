@@ -220,7 +220,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What became of a claim. True where the beat is ours to send."""
+    """What became of a claim. True where the beat is ours to send, or the floor ours to raise."""
 
     taken: bool
     stopped_by: Spending | None = None  # the cap that it would have passed; None: another process has claimed it

@@ -1,7 +1,7 @@
-"""Caps on what beats may cost: the calendar they go by, and whether one more fits under them.
+"""Caps on what beats and floors may cost: the calendar they go by, and whether one more fits under them.
 
-A beat reserves the most that it may cost when it is claimed, and counts as that until its cost is known. So what has
-been claimed never comes to more than a cap, whatever becomes of it.
+A beat reserves the most that it may cost when it is claimed, and counts as that until its cost is known; a floor all
+that it will hold. So what has been claimed never comes to more than a cap, whatever becomes of it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 ALL_MODELS = "all models"
 """The scope of a cap that no single model has."""
+_MOMENT = timedelta(microseconds=1)
 
 
 class Period(StrEnum):
@@ -26,7 +27,7 @@ class Period(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cap:
-    """The most that beats may cost in one calendar day or month. Raises ValueError for what is no amount."""
+    """The most that beats and floors may cost in one calendar day or month. Raises ValueError for what is no amount."""
 
     model: str | None  # None: over all models
     period: Period
@@ -47,7 +48,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A cap in one window of its calendar. Beats claimed from `start` and before `end` count."""
+    """A cap in one window of its calendar: beats claimed from `start` and before `end` count, and what floors hold."""
 
     cap: Cap
     start: datetime
@@ -59,9 +60,20 @@ class Spending:
     """What counts against a limit."""
 
     limit: Limit
-    settled_usd: Decimal  # of ended beats: their costs, and the reservation where a cost is unknown
-    reserved_usd: Decimal  # the most that beats which are still out may cost
-    unknown_beats: int = 0  # sent before the cap, without a price: nobody knows what, or at most what, they cost
+    settled_usd: Decimal  # of ended beats: their costs, and the reservation where a cost is unknown; of floors so far
+    reserved_usd: Decimal  # the most that beats which are still out may cost, and floors for the rest of their hold
+    floors_usd: Decimal = Decimal(0)  # the floors' part of that: it is spent, unless one is put back early
+    unknown_beats: int = 0  # before the cap, without a price, floors among them: nobody knows what they cost at most
+
+    def __add__(self, other: Spending) -> Spending:
+        """Both together, against the same limit."""
+        return Spending(
+            limit=self.limit,
+            settled_usd=self.settled_usd + other.settled_usd,
+            reserved_usd=self.reserved_usd + other.reserved_usd,
+            floors_usd=self.floors_usd + other.floors_usd,
+            unknown_beats=self.unknown_beats + other.unknown_beats,
+        )
 
     @property
     def left_usd(self) -> Decimal:
@@ -75,16 +87,23 @@ class Spending:
         return self.unknown_beats > 0 or self.settled_usd + self.reserved_usd + reserve_usd > self.limit.cap.usd
 
     def stops_for_good(self, reserve_usd: Decimal) -> bool:
-        """Whether it would in this whole window, even if what is out came to cost nothing."""
-        return self.unknown_beats > 0 or self.settled_usd + reserve_usd > self.limit.cap.usd
+        """Whether it would in this whole window, even if the beats that are out came to cost nothing."""
+        return self.unknown_beats > 0 or self.settled_usd + self.floors_usd + reserve_usd > self.limit.cap.usd
 
 
 def limits(caps: Iterable[Cap], now: datetime, zone: ZoneInfo) -> tuple[Limit, ...]:
     """The caps in the windows that `now` lies in, by the calendar of `zone`."""
+    return tuple(_limit(cap, now, zone) for cap in caps)
+
+
+def limits_until(caps: Iterable[Cap], now: datetime, until: datetime | None, zone: ZoneInfo) -> tuple[Limit, ...]:
+    """The same in all windows from `now` to `until`; without an end, in those of `now` and in the next ones."""
     found = []
     for cap in caps:
-        start, end = window(cap.period, now, zone)
-        found.append(Limit(cap=cap, start=start, end=end))
+        found.append(_limit(cap, now, zone))
+        last = found[-1].end + _MOMENT if until is None else until
+        while found[-1].end < last:
+            found.append(_limit(cap, found[-1].end, zone))
     return tuple(found)
 
 
@@ -116,6 +135,11 @@ def runs_out_at(spending: Spending, usd_a_day: Decimal, now: datetime) -> dateti
     rest = spending.limit.end - now
     needed = usd_a_day * Decimal(rest / timedelta(days=1))
     return now + rest * float(spending.left_usd / needed) if needed > spending.left_usd else None
+
+
+def _limit(cap: Cap, now: datetime, zone: ZoneInfo) -> Limit:
+    start, end = window(cap.period, now, zone)
+    return Limit(cap=cap, start=start, end=end)
 
 
 def _first(day: date, months: int) -> date:

@@ -17,6 +17,10 @@ from warmer.core.units import from_micros, to_micros
 
 IN_DOUBT = timedelta(minutes=1)
 """A request whose reply never came is carried out within this time, or never: its connection is given up before."""
+EARLY = timedelta(seconds=5)
+"""Under a cap a floor is put back so long before its hours end: what is kept for it has to last until it is down."""
+_LOOKS_BACK = (timedelta(days=1), timedelta(days=32))
+"""For the beginning of a window: first as far as is enough for most, then for a month, which no cap counts beyond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,7 @@ class Wish:
 
     instances: int  # at least so many; 0 where nothing is asked for
     until: datetime | None = None  # when that ends; None: never, or nothing is asked for
+    since: datetime | None = None  # when that began, the lead included; None: it has no beginning, or no cap binds it
 
 
 NOTHING = Wish(instances=0)
@@ -59,7 +64,7 @@ class Floor:
     begun_at: datetime  # by our own clock, as all its stamps
     asked_at: datetime
     overruled: int | None = None  # what somebody else set it to: it is theirs until the window is over
-    closes_at: datetime | None = None  # that window; None: it never is
+    closes_at: datetime | None = None  # until when it is to be held, or left to them; None: without end
     ended_at: datetime | None = None
 
 
@@ -133,6 +138,15 @@ def raised_by(floor: Floor) -> int:
     return max(0, floor.held - floor.found)
 
 
+def reserves_more(floor: Floor, before: Floor | None) -> bool:
+    """Whether `floor` asks for more, or for longer, than what `before` stands for already."""
+    if floor.overruled is not None or floor.ended_at is not None or floor.wanted <= floor.found:
+        return False
+    if before is None or before.ended_at is not None or before.overruled is not None or floor.wanted > before.wanted:
+        return True
+    return before.closes_at is not None and (floor.closes_at is None or floor.closes_at > before.closes_at)
+
+
 def changed_at(floor: Floor, before: Floor | None, now: datetime) -> datetime:
     """When what it holds came to be so, as far as `before`, the record until `now`, tells.
 
@@ -144,18 +158,57 @@ def changed_at(floor: Floor, before: Floor | None, now: datetime) -> datetime:
 
 def wish_of(now: datetime, spec: ModelSpec, state: ModelState) -> Wish:
     """What `spec` asks of its deployment's floor at `now`: its instances in the active hours, and the lead before."""
-    opens = None if spec.hours.contains(now) else spec.hours.next_open(now)
-    if not spec.hours.contains(now) and (opens is None or now < opens - lead_of(state, spec)):
+    hours, lead = spec.hours, lead_of(state, spec)
+    moment = now + EARLY if spec.caps and hours.contains(now) else now
+    if hours.contains(moment):
+        until = hours.next_close(moment)
+        since = _opened(now, spec) - lead if spec.caps and until is not None else None
+        return Wish(instances=spec.instances, until=until, since=since)
+    opens = hours.next_open(moment)
+    if opens is None or moment < opens - lead:
         return NOTHING
-    return Wish(instances=spec.instances, until=spec.hours.next_close(now))
+    return Wish(instances=spec.instances, until=hours.next_close(opens), since=opens - lead if spec.caps else None)
+
+
+def held_from(wish: Wish, known: Floor | None, now: datetime) -> datetime:
+    """Since when a raise to `wish` counts: all of its hours have to fit, but for those that were held already."""
+    since = wish.since or now
+    return since if known is None or known.ended_at is None else min(now, max(since, known.ended_at))
+
+
+def as_held(wish: Wish, known: Floor | None, now: datetime) -> Wish:
+    """What is left of `wish` where a cap allows no more: what is held already, for as long as was planned."""
+    if known is None or not raised_by(known):
+        return NOTHING
+    if known.closes_at is not None and now >= known.closes_at - EARLY:
+        return NOTHING
+    return replace(wish, instances=min(wish.instances, known.held), until=known.closes_at)
+
+
+def put_back_at(floor: Floor, now: datetime) -> datetime | None:
+    """When `floor` is to be put back under a cap, if what is kept for it is to last; None: never, or it is due."""
+    due = None if floor.closes_at is None else floor.closes_at - EARLY
+    return due if due is not None and due > now else None
 
 
 def next_edge(now: datetime, spec: ModelSpec, state: ModelState) -> datetime | None:
     """When the wish of `spec` changes next."""
-    if wish_of(now, spec, state).instances:
-        return spec.hours.next_close(now)
+    wish = wish_of(now, spec, state)
+    if wish.instances:
+        return wish.until if wish.until is None or not spec.caps else wish.until - EARLY
     opens = spec.hours.next_open(now)
     return None if opens is None else opens - lead_of(state, spec)
+
+
+def _opened(now: datetime, spec: ModelSpec) -> datetime:
+    """When the window that `now` lies in began; a month ago at the earliest."""
+    opened = now
+    for span in _LOOKS_BACK:
+        windows = spec.hours.windows(now - span, now)
+        opened = windows[-1][0] if windows and windows[-1][1] == now else now
+        if opened > now - span:
+            break
+    return opened
 
 
 def plan_floor(now: datetime, deployment: str, model: str, wish: Wish, known: Floor | None, actual: int) -> Step:
@@ -177,6 +230,7 @@ def plan_floor(now: datetime, deployment: str, model: str, wish: Wish, known: Fl
             wanted=wish.instances,
             begun_at=now,
             asked_at=now,
+            closes_at=wish.until,
         )
         return Ask(floor=begun)
     goal, revision = max(known.found, wish.instances), known.revision + 1
@@ -188,12 +242,14 @@ def plan_floor(now: datetime, deployment: str, model: str, wish: Wish, known: Fl
         if not wish.instances:
             theirs = replace(theirs, ended_at=now)
         return Note(floor=theirs, news=News.OVERRULED)
+    closes_at = wish.until if wish.instances else known.closes_at
     if actual != goal:
-        return Ask(floor=replace(known, revision=revision, held=actual, wanted=goal, asked_at=now))
+        asked = replace(known, revision=revision, held=actual, wanted=goal, asked_at=now, closes_at=closes_at)
+        return Ask(floor=asked)
     if known.wanted != goal and abs(now - known.asked_at) < IN_DOUBT:
         return Leave()  # what was asked for before was never seen: it may still come, and has to be put right then
-    seen = replace(known, revision=revision, held=goal, wanted=goal)
+    seen = replace(known, revision=revision, held=goal, wanted=goal, closes_at=closes_at)
     if goal > known.found:
-        is_known = known.held == known.wanted == goal
+        is_known = known.held == known.wanted == goal and known.closes_at == closes_at
         return Leave() if is_known else Note(floor=seen, news=News.RAISED if known.held != goal else None)
     return Note(floor=replace(seen, ended_at=now), news=News.LOWERED if known.held != goal else None)

@@ -9,12 +9,14 @@ from decimal import Decimal
 from heapq import heapify, heappop, heapreplace
 from statistics import median
 
-from warmer.core.afford import NO_PRICE, afford
+from warmer.core.afford import NO_FLOOR_PRICE, NO_PRICE, afford, afford_floor
 from warmer.core.beat import Observation, Reason, Request, Status
-from warmer.core.budget import Cap, Spending, limits
+from warmer.core.budget import Limit, Spending, limits, limits_until
+from warmer.core.floor import wish_of
 from warmer.core.policy import Rest, decide, lead_of
 from warmer.core.price import FREE, Cost, Known
 from warmer.core.spec import ModelSpec, PolicyName
+from warmer.core.stake import NEVER, Stake, counted, stake_of
 from warmer.core.state import Hold, ModelState
 
 WEEK = timedelta(days=7)
@@ -22,6 +24,8 @@ WEEK = timedelta(days=7)
 DEFAULT_TAKES = timedelta(seconds=0.5)
 """From creation to end of a warm beat, until a model's own are known."""
 _STEP = timedelta(milliseconds=1)
+_LOOKS = timedelta(minutes=1)
+"""Between two at a floor that is not raised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,7 @@ class Outlook:
     takes: timedelta = DEFAULT_TAKES  # a beat, from creation to end
     cost_usd: Decimal | None = None  # of one beat; None: unknown
     reserve_usd: Decimal | None = None  # the most that one may cost, which its caps go by; None: unknown
+    is_raised: bool = False  # whether its floor is, at the start
     calls: tuple[tuple[datetime, timedelta], ...] = ()  # of the week before the start: when, and how long each took
 
     @classmethod
@@ -87,7 +92,12 @@ def plan_models(
 ) -> list[ModelPlan]:
     """The same of the models of one file, which share the caps over all. `spent` counts against them at `start`."""
     purse = _Purse(spent)
-    walks = [_Walk(spec, outlook, _beats(spec, outlook, start, end)) for spec, outlook in entries]
+    walks = [
+        _FloorWalk(spec, _raises(spec, outlook, start, end))
+        if spec.policy is PolicyName.FLOOR
+        else _Walk(spec, outlook, _beats(spec, outlook, start, end))
+        for spec, outlook in entries
+    ]
     coming = [(at, number) for number, walk in enumerate(walks) if (at := walk.step(None)) is not None]
     heapify(coming)
     while coming:
@@ -97,12 +107,7 @@ def plan_models(
             heappop(coming)
         else:
             heapreplace(coming, (following, number))
-    return [
-        _held(walk.spec, lead_of(walk.outlook.state, walk.spec), start, end)
-        if walk.spec.policy is PolicyName.FLOOR
-        else walk.result(start, end)
-        for walk in walks
-    ]
+    return [walk.result(start, end) for walk in walks]
 
 
 class _Purse:
@@ -110,29 +115,42 @@ class _Purse:
 
     def __init__(self, spent: Iterable[Spending]) -> None:
         # What is out now will have ended by then, for about what any beat costs.
-        self._spent = {one.limit.cap: replace(one, reserved_usd=Decimal(0)) for one in spent}
+        self._spent = {one.limit.cap: replace(one, reserved_usd=Decimal(0), floors_usd=Decimal(0)) for one in spent}
+        self._held = list[Stake]()
 
     def hold(self, spec: ModelSpec, outlook: Outlook, at: datetime) -> Hold | None:
         """As the ledger is asked before a beat is sent. One that may go is paid at once."""
-        spendings = [self._of(cap, at, spec) for cap in spec.caps]
+        spendings = [self._of(limit, at) for limit in limits(spec.caps, at, spec.hours.zone)]
         hold = afford(spendings, outlook.reserve_usd, at, spec.interval)
         cost_usd = outlook.reserve_usd if outlook.cost_usd is None else outlook.cost_usd
         if hold is None and cost_usd is not None:
-            for one in spendings:
-                self._spent[one.limit.cap] = replace(one, settled_usd=one.settled_usd + cost_usd)
+            for limit in (one.limit for one in spendings):
+                known = self._spent_of(limit)
+                self._spent[limit.cap] = replace(known, settled_usd=known.settled_usd + cost_usd)
         return hold
 
-    def _of(self, cap: Cap, at: datetime, spec: ModelSpec) -> Spending:
-        known = self._spent.get(cap)
-        if known is None or known.limit.end <= at:
-            (limit,) = limits([cap], at, spec.hours.zone)
+    def hold_floor(self, spec: ModelSpec, whole: Stake, at: datetime) -> Hold | None:
+        """As the ledger is asked before a floor is raised at `at`, for all of `whole`. What may be held is kept for."""
+        until = None if whole.ends == NEVER else whole.ends
+        spendings = [self._of(limit, at) for limit in limits_until(spec.caps, at, until, spec.hours.zone)]
+        hold = afford_floor(spendings, whole, at, _LOOKS)
+        if hold is None:
+            self._held.append(replace(whole, begins=at))
+        return hold
+
+    def _of(self, limit: Limit, at: datetime) -> Spending:
+        return self._spent_of(limit) + counted(self._held, limit, at)
+
+    def _spent_of(self, limit: Limit) -> Spending:
+        known = self._spent.get(limit.cap)
+        if known is None or known.limit != limit:
             return Spending(limit=limit, settled_usd=Decimal(0), reserved_usd=Decimal(0))
         return known
 
 
 @dataclass(slots=True)
 class _Walk:
-    """One model's way through the days."""
+    """One model's way through the days, beat by beat."""
 
     spec: ModelSpec
     outlook: Outlook
@@ -175,24 +193,71 @@ class _Walk:
         )
 
 
-def _held(spec: ModelSpec, lead: timedelta, start: datetime, end: datetime) -> ModelPlan:
-    """What a floor costs from `start` to `end`: every second of each instance that it holds, idle or not."""
-    held, reached = timedelta(0), start
+@dataclass(slots=True)
+class _FloorWalk:
+    """The same of a floor: what it costs is every second of each instance that it holds, idle or not."""
+
+    spec: ModelSpec
+    raises: Generator[tuple[datetime, tuple[Stake, timedelta]], Hold | None]
+    due: tuple[Stake, timedelta] | None = None  # all of its next hold, and how much of that is in these days
+    held: timedelta = timedelta(0)
+    holds: list[tuple[datetime, Hold]] = field(default_factory=list)
+
+    def step(self, hold: Hold | None) -> datetime | None:
+        """When it is to be raised next, once it is said what holds it; None: never."""
+        try:
+            at, self.due = self.raises.send(hold)
+        except StopIteration:
+            return None
+        return at
+
+    def pay(self, at: datetime, purse: _Purse) -> datetime | None:
+        """Raise it, or not; when it is to be raised next."""
+        if self.due is None:
+            return None
+        whole, lasts = self.due
+        hold = purse.hold_floor(self.spec, whole, at)
+        if hold is None:
+            self.held += lasts
+        else:
+            self.holds.append((at, hold))
+        return self.step(hold)
+
+    def result(self, start: datetime, end: datetime) -> ModelPlan:
+        """What it came to."""
+        each = None if self.spec.price is None else self.spec.price.per_second
+        usd = None if each is None else each * self.spec.instances * Decimal(str(self.held.total_seconds()))
+        cost = Cost(usd=usd, is_estimated=True)
+        has_no_price = any(hold.reason is Reason.PRICE_UNKNOWN for _, hold in self.holds)
+        stops = [] if has_no_price else self.holds
+        held = f"a floor holds {self.spec.instances} of its instances instead of beats: every second of each is billed"
+        return ModelPlan(
+            model=self.spec.name,
+            beats=0,
+            cost_usd=cost.usd,
+            cost_known=cost.known,
+            windows=self.spec.hours.windows(start, end),
+            note=NO_FLOOR_PRICE if has_no_price else held,
+            stopped_from=stops[0][0] if stops else None,
+            stopped_by=str(stops[0][1].cap) if stops else None,
+            stops=len(stops),
+        )
+
+
+def _raises(
+    spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime
+) -> Generator[tuple[datetime, tuple[Stake, timedelta]], Hold | None]:
+    """When a floor is to be raised, to what, and for how long of that. Each is answered by what holds it, or None."""
+    lead, state, reached = lead_of(outlook.state, spec), outlook.state, start
     for opens, closes in spec.hours.windows(start, end + lead):
-        begins, ends = max(opens - lead, reached), min(closes, end)
-        held += max(ends - begins, timedelta(0))
+        at, ends = max(opens - lead, reached), min(closes, end)
+        while at < ends and (wish := wish_of(at, spec, state)).instances:
+            since = at if wish.since is None or (outlook.is_raised and at == start) else wish.since
+            hold = yield at, (stake_of(spec, spec.price, since, wish.until), ends - at)
+            if hold is None:
+                break
+            at = ends if hold.until is None else max(hold.until, at + _STEP)
         reached = max(ends, reached)
-    each = None if spec.price is None else spec.price.per_second
-    usd = None if each is None else each * spec.instances * Decimal(str(held.total_seconds()))
-    cost = Cost(usd=usd, is_estimated=True)
-    return ModelPlan(
-        model=spec.name,
-        beats=0,
-        cost_usd=cost.usd,
-        cost_known=cost.known,
-        windows=spec.hours.windows(start, end),
-        note=f"a floor holds {spec.instances} of its instances instead of beats: every second of each is billed",
-    )
 
 
 def _beats(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) -> Generator[datetime, Hold | None]:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from warmer.core.afford import afford, stopped
-from warmer.core.budget import Cap, Limit, Spending, in_the_way, limits
+from warmer.core.afford import afford, afford_floor, stopped
+from warmer.core.budget import Cap, Limit, Spending, in_the_way, limits, limits_until
+from warmer.core.floor import held_from, wish_of
+from warmer.core.price import Price
 from warmer.core.spec import ModelSpec
-from warmer.core.state import Hold
+from warmer.core.stake import Stake, counted, stake_of
+from warmer.core.state import Hold, ModelState
 from warmer.engine.desk import Desk
 from warmer.log import Event, get
-from warmer.ports import Clock
+from warmer.ports import Clock, Ledger
+
+FLOORS_EVERY = timedelta(minutes=1)
+"""Between two looks at a floor."""
 
 
 class Budgets:
@@ -20,6 +28,7 @@ class Budgets:
     def __init__(self, desk: Desk, clock: Clock) -> None:
         self._desk, self._clock = desk, clock
         self._said = set[Limit]()
+        self._floor_prices = dict[str, Price | None]()  # by deployment: what the provider told of its hardware
 
     def limits(self, spec: ModelSpec) -> tuple[Limit, ...]:
         """The caps that bind `spec` now."""
@@ -38,12 +47,32 @@ class Budgets:
         self._say_once(by, reserve_usd)
         return stopped(by, reserve_usd, self._clock.now(), spec.interval)
 
+    async def floor_hold(self, spec: ModelSpec, state: ModelState) -> Hold | None:
+        """Why the floor of `spec` is not raised now though its hours ask for it, or None."""
+        now, told = self._clock.now(), self._floor_prices
+        if spec.price is None and spec.target.slug not in told:
+            return None  # its price is known with the first look at it
+        price = spec.price or told[spec.target.slug]
+        return await self._desk.do(lambda ledger: floor_hold(ledger, spec, state, price, now))
+
+    def floor_stopped(self, spec: ModelSpec, by: Spending, hold: Stake) -> Hold:
+        """What a raise to `hold` that the ledger refused comes to. `by` counts it."""
+        now = self._clock.now()
+        told = by if by.limit.start <= now else replace(by, limit=limits([by.limit.cap], now, spec.hours.zone)[0])
+        own = counted([hold], by.limit, now).reserved_usd
+        self._say_once(told, Decimal(0), told_usd=own)
+        return stopped(by, Decimal(0), now, FLOORS_EVERY)
+
+    def floor_costs(self, spec: ModelSpec, price: Price | None) -> None:
+        """What a second of an instance of its deployment costs, as was found out."""
+        self._floor_prices[spec.target.slug] = price
+
     def reached(self, caps: Collection[Cap]) -> tuple[Limit, ...]:
         """Those of `caps` that were said to be reached, in windows that are not over."""
         now = self._clock.now()
         return tuple(limit for limit in self._said if limit.cap in caps and limit.end > now)
 
-    def _say_once(self, by: Spending, reserve_usd: Decimal) -> None:
+    def _say_once(self, by: Spending, reserve_usd: Decimal, *, told_usd: Decimal | None = None) -> None:
         if by.limit in self._said or not by.stops_for_good(reserve_usd):
             return
         now = self._clock.now()
@@ -54,6 +83,17 @@ class Budgets:
             period=by.limit.cap.period,
             cap_usd=by.limit.cap.usd,
             spent_usd=by.settled_usd,
-            reserve_usd=reserve_usd,
+            reserve_usd=reserve_usd if told_usd is None else told_usd,
+            unknown_beats=by.unknown_beats,
             until=by.limit.end,
         )
+
+
+def floor_hold(ledger: Ledger, spec: ModelSpec, state: ModelState, price: Price | None, now: datetime) -> Hold | None:
+    """Why the caps do not let the floor of `spec` be raised at `now`; None where they do, or where it is."""
+    wish, known = wish_of(now, spec, state), ledger.floor(spec.target.slug)
+    if not wish.instances or (known is not None and known.ended_at is None):
+        return None
+    spendings = ledger.spendings(limits_until(spec.caps, now, wish.until, spec.hours.zone), now)
+    hold = stake_of(spec, price, held_from(wish, known, now), wish.until)
+    return afford_floor(spendings, hold, now, FLOORS_EVERY)

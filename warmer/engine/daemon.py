@@ -62,7 +62,7 @@ class Daemon:
         self._reload = asyncio.Event()
         self._retired = dict[Account, frozenset[asyncio.Task[Any]]]()  # and the tasks that still go by it
         self._recovery = Recovery(self._desk, clock, self._out, self._fleet.poke)
-        self._floors = Floors(self._desk, clock, lambda: self._fleet.spec.models)
+        self._floors = Floors(self._desk, clock, lambda: self._fleet.spec.models, self._fleet.poke)
 
     async def run(self, *, watch: bool = True, signals: bool = True) -> None:
         """Serve until `stop`; returns once nothing of ours is left running at the provider."""

@@ -7,37 +7,68 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 
-from warmer.core.floor import NOTHING, Ask, Floor, Instances, Leave, News, Wish, next_edge, plan_floor, wish_of
+from warmer.core.beat import Answer, Reason
+from warmer.core.budget import Limit, limits_until
+from warmer.core.floor import (
+    NOTHING,
+    Ask,
+    Floor,
+    Instances,
+    Leave,
+    News,
+    Wish,
+    as_held,
+    held_from,
+    next_edge,
+    plan_floor,
+    put_back_at,
+    reserves_more,
+    wish_of,
+)
 from warmer.core.price import TABLE, Price, price_of
 from warmer.core.spec import ModelSpec, PolicyName, Spec, Target, TargetKind
-from warmer.core.state import ModelState
+from warmer.core.stake import stake_of
+from warmer.core.state import Hold, ModelState
 from warmer.engine.account import Account
+from warmer.engine.budgets import FLOORS_EVERY
 from warmer.engine.desk import Desk
 from warmer.engine.learning import Learning
 from warmer.errors import Doubtful, LedgerError, ModelRefused, ProviderError, Unavailable
 from warmer.log import Event, get
 from warmer.ports import Clock
 
-EVERY_S = 60.0
+EVERY_S = FLOORS_EVERY.total_seconds()
 """Between two looks: what died, was lost, or was done by somebody else is found out within this time."""
-_STEPS = 6
-"""To end one raise and begin the next takes five: end, ask, read back, and a writing or two lost to another process."""
+_STEPS = 7
+"""To end one raise and begin the next takes five: end, ask, read back, and a writing or two lost to another process.
+One more where a cap stops it."""
 _ROUNDING_S = 0.001
 
 
 class Floors:
     """Puts every floor to what the file asks of it, and back to what it was where no entry asks any more."""
 
-    def __init__(self, desk: Desk, clock: Clock, models: Callable[[], Sequence[ModelSpec]]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        clock: Clock,
+        models: Callable[[], Sequence[ModelSpec]],
+        poke: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        """`poke` is told the name of each model that is to be decided on anew."""
         self._desk, self._clock = desk, clock
+        self._models, self._poke = models, poke
         self._learning = Learning(models)
         self._under_way = dict[str, asyncio.Task[None]]()
         self._again = set[str]()  # those that were asked for while they were under way
         self._poked = asyncio.Event()
         self.troubles = dict[str, ProviderError]()
         """What the provider said last of each deployment that could not be put right."""
+        self.stopped = dict[str, Hold]()
+        """What the budget has against each deployment's hours: its floor is not raised, or not for all of them."""
 
     async def sweep(self, account: Account, spec: Spec) -> float:
         """Begin to put every floor right. Returns the seconds after which to look again. Raises LedgerError."""
@@ -54,8 +85,10 @@ class Floors:
                 task.add_done_callback(partial(self._ended, deployment))
             if entry is not None:
                 now = self._clock.now()
-                edge = next_edge(now, entry, await self._state(account, entry))
-                nap_s = nap_s if edge is None else min(nap_s, (edge - now).total_seconds())
+                edges = [next_edge(now, entry, await self._state(account, entry))]
+                if entry.caps:
+                    edges += [put_back_at(floor, now) for floor in kept if floor.deployment == deployment]
+                nap_s = min([nap_s, *((edge - now).total_seconds() for edge in edges if edge is not None)])
         return max(nap_s, _ROUNDING_S)
 
     async def keep_on(self, account: Callable[[], Account], spec: Callable[[], Spec]) -> None:
@@ -140,12 +173,16 @@ class Floors:
         """Look, write down, act, and look again, until nothing is left to do. False where a hold stands before that."""
         scaler = account.provider.scaler
         target = _target(deployment)
+        stopped: Hold | None = None  # by the budget: nothing more is raised
+        is_over = False  # nor may what is raised stay
         asked: Floor | None = None  # whose reply nobody has looked at yet
         has_asked = False
         price = _price_of(entry, None)
         for _ in range(_STEPS):
             wish = await self._wish(account, entry)
             known = await self._desk.do(lambda ledger: ledger.floor(deployment))
+            if stopped is not None:
+                wish = NOTHING if is_over else as_held(wish, known, self._clock.now())
             if asked is not None and asked.wanted > asked.found and known is not None and known.ended_at is not None:
                 # Another process ended this raise while our request was on its way: it is to be put back once more.
                 known = replace(asked, number=known.number + 1, revision=1)
@@ -154,19 +191,29 @@ class Floors:
             is_ended = known is None or known.ended_at is not None
             is_held = entry is not None and account.standing.hold(entry) is not None
             if is_ended and (is_held or wish == NOTHING):
+                self._note_budget(deployment, entry, stopped, wish)
                 return wish == NOTHING
             if scaler is None:
                 raise ModelRefused(f"the host of {deployment} has no floors", "choose another `policy`")
             actual = await scaler.instances(target)
             price = _price_of(entry, actual)
+            if entry is not None and entry.caps and wish.instances:
+                account.heartbeat.budgets.floor_costs(entry, price)
+                if stopped is None and (stopped := await self._over(account, entry, known, price)) is not None:
+                    is_over = True
+                    continue
             name = entry.name if entry is not None else deployment
             step = plan_floor(self._clock.now(), deployment, name, wish, known, actual.least)
             if isinstance(step, Leave):
+                self._note_budget(deployment, entry, stopped, wish)
                 return True
             if not isinstance(step, Ask):
-                if await self._keep(step.floor, price):
+                answer = await self._keep(step.floor, price, entry, known, wish)
+                if answer:
                     asked = None
                     self._say(step.news, step.floor, actual, wish)
+                    self._free(known, step.floor)
+                stopped = stopped or self._stopped_by(account, entry, answer, price, wish, known)
                 continue
             raised_for = entry if step.floor.wanted > actual.least else None
             if raised_for is not None and account.standing.hold(raised_for) is not None:
@@ -179,9 +226,11 @@ class Floors:
             _check_most(actual, step.floor)
             if raised_for is not None:
                 account.standing.begin_trial()  # before anything is waited for: others come due at the same moment
-            if await self._keep(step.floor, price):
+            answer = await self._keep(step.floor, price, entry, known, wish)
+            if answer:
                 asked, has_asked = step.floor, True
                 await self._ask(account, raised_for, target, step.floor.wanted)
+            stopped = stopped or self._stopped_by(account, entry, answer, price, wish, known)
         return False
 
     async def _ask(self, account: Account, raised_for: ModelSpec | None, target: Target, instances: int) -> None:
@@ -200,9 +249,66 @@ class Floors:
             account.standing.accepted(raised_for)
             account.standing.succeeded(raised_for)
 
-    async def _keep(self, floor: Floor, price: Price | None) -> bool:
+    async def _keep(
+        self,
+        floor: Floor,
+        price: Price | None,
+        entry: ModelSpec | None = None,
+        before: Floor | None = None,
+        wish: Wish = NOTHING,
+    ) -> Answer:
+        """Write it down; with what it is to hold beyond what `before` does reserved, where caps bind `entry`."""
         now = self._clock.now()
-        return await self._desk.do(lambda ledger: ledger.keep_floor(floor, at=now, price=price))
+        binding, since = tuple[Limit, ...](), now
+        if entry is not None and reserves_more(floor, before):
+            binding = limits_until(entry.caps, now, floor.closes_at, entry.hours.zone)
+            since = held_from(wish, before, now)
+        return await self._desk.do(
+            lambda ledger: ledger.keep_floor(floor, at=now, price=price, limits=binding, since=since)
+        )
+
+    async def _over(self, account: Account, entry: ModelSpec, known: Floor | None, price: Price | None) -> Hold | None:
+        """Why the floor of `entry` may not even stand as it does: nobody knows its price, or a cap was lowered."""
+        if known is not None and known.ended_at is None and known.overruled is not None:
+            return None
+        if price is None or price.per_second is None:
+            return Hold(reason=Reason.PRICE_UNKNOWN, until=None)
+        if known is None or known.ended_at is not None:
+            return None
+        return await account.heartbeat.budgets.hold(entry, Decimal(0))
+
+    def _stopped_by(
+        self,
+        account: Account,
+        entry: ModelSpec | None,
+        answer: Answer,
+        price: Price | None,
+        wish: Wish,
+        known: Floor | None,
+    ) -> Hold | None:
+        if entry is None or answer.stopped_by is None:
+            return None
+        hold = stake_of(entry, price, held_from(wish, known, self._clock.now()), wish.until)
+        return account.heartbeat.budgets.floor_stopped(entry, answer.stopped_by, hold)
+
+    def _note_budget(self, deployment: str, entry: ModelSpec | None, stopped: Hold | None, wish: Wish) -> None:
+        """Keep what the budget has against it; its model is decided on anew where that is news."""
+        was = self.stopped.pop(deployment, None)
+        if stopped is not None:
+            self.stopped[deployment] = stopped
+        is_news = (was is None) != (stopped is None)
+        if entry is not None and is_news and (stopped is not None or wish.instances):
+            self._poke(entry.name)
+
+    def _free(self, before: Floor | None, floor: Floor) -> None:
+        """Let all that rests for want of money decide anew, where `floor` leaves some of what was kept for it."""
+        now = self._clock.now()
+        was_kept = before is not None and before.overruled is None
+        is_left = floor.ended_at is not None or floor.overruled is not None
+        if was_kept and is_left and (floor.closes_at is None or put_back_at(floor, now) is not None):
+            for model in self._models():
+                if model.caps:
+                    self._poke(model.name)
 
     async def _wish(self, account: Account, entry: ModelSpec | None) -> Wish:
         if entry is None:

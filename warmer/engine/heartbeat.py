@@ -190,6 +190,9 @@ class Heartbeat:
         """What is to be done, and by which state. Money is asked for where nothing else speaks against a beat."""
         state = await self._state(spec)
         action = decide(self._clock.now(), state, spec)
+        if spec.caps and action.reason is Reason.FLOOR_HELD:
+            state = replace(state, budget=await self.budgets.floor_hold(spec, state))
+            return state, decide(self._clock.now(), state, spec)
         if not spec.caps or isinstance(action, Rest):
             return state, action
         request = request or self._contracts.known_request(spec)

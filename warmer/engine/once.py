@@ -66,7 +66,7 @@ async def once(
         stopped.cancel()
         await provider.close()
         desk.close()
-    return exit_code(ticks, floors.troubles.values())
+    return exit_code(ticks, floors.troubles.values(), is_stopped=bool(floors.stopped))
 
 
 async def _pass(
@@ -124,8 +124,11 @@ async def _short_daemon(
         await floors.abandon()
 
 
-def exit_code(ticks: Sequence[Tick], of_floors: Iterable[ProviderError] = ()) -> int:
-    """What a pass ends with. A beat that was not due, or that another process sent, counts as done."""
+def exit_code(ticks: Sequence[Tick], of_floors: Iterable[ProviderError] = (), *, is_stopped: bool = False) -> int:
+    """What a pass ends with. A beat that was not due, or that another process sent, counts as done.
+
+    `is_stopped`: the budget has kept a floor from being raised.
+    """
     errors = [tick.error for tick in ticks if tick.error is not None]
     errors += of_floors
     if any(isinstance(error, (AccountRefused, CreditExhausted)) for error in errors):
@@ -133,5 +136,5 @@ def exit_code(ticks: Sequence[Tick], of_floors: Iterable[ProviderError] = ()) ->
     seen = [tick.observation for tick in ticks if tick.observation is not None]
     if errors or any(observation.status is not Status.SUCCEEDED for observation in seen):
         return SOME_FAILED
-    stopped = any(tick.reason in (Reason.OVER_BUDGET, Reason.PRICE_UNKNOWN) for tick in ticks)
+    stopped = is_stopped or any(tick.reason in (Reason.OVER_BUDGET, Reason.PRICE_UNKNOWN) for tick in ticks)
     return NO_MONEY_LEFT if stopped else DONE

@@ -1,4 +1,4 @@
-"""What beats cost, added up against the limits that they are claimed under."""
+"""What beats and floors cost, added up against the limits that they are claimed under."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import sqlalchemy as sa
 
 from warmer.core.beat import BeatKey
 from warmer.core.budget import Limit, Spending
+from warmer.core.stake import Stake, counted
 from warmer.core.units import from_micros
+from warmer.ledger.spells import stakes_of
 from warmer.ledger.tables import Instant, beats, spending
 
 _ALL_MODELS = ""
@@ -45,12 +47,19 @@ _UNCOSTED = sa.select(
 )
 
 
-def spendings(connection: sa.Connection, limits: Iterable[Limit], at: datetime) -> tuple[Spending, ...]:
-    """What counts against each limit at `at`: known costs, and the reservations of beats whose cost is not known."""
-    return tuple(_spending(connection, limit, at) for limit in limits)
+def spendings(connection: sa.Connection, limits: Iterable[Limit], at: datetime, *more: Stake) -> tuple[Spending, ...]:
+    """What counts against each limit at `at`: known costs, the reservations of beats whose cost is not, and floors.
+
+    `more` counts as if it were held, too.
+    """
+    asked = tuple(limits)
+    if not asked:
+        return ()
+    held = (*stakes_of(connection, min(limit.start for limit in asked), at), *more)
+    return tuple(_of_beats(connection, limit, at) + counted(held, limit, at) for limit in asked)
 
 
-def _spending(connection: sa.Connection, limit: Limit, at: datetime) -> Spending:
+def _of_beats(connection: sa.Connection, limit: Limit, at: datetime) -> Spending:
     asked = {"scope": limit.cap.model or _ALL_MODELS, "start": limit.start, "end": limit.end, "at": at}
     known = connection.execute(_KNOWN, asked).scalar_one()
     held, reserved, unknown = connection.execute(_UNCOSTED, asked).one()

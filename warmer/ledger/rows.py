@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from warmer.core.beat import BeatKey, BeatRequest, Observation, OpenBeat, Reason, Request, Status, Use, Verdict
+from warmer.core.floor import Floor
 from warmer.core.history import Evidence
 from warmer.core.price import Billing, Cost, Price
 from warmer.core.spec import Target, TargetKind
@@ -60,6 +62,22 @@ def dump_price(price: Price) -> str:
 def load_price(text: str) -> Price:
     """The reverse."""
     return _price_of(json.loads(text))
+
+
+def floor_row(floor: Floor, price: Price | None) -> dict[str, Any]:
+    """A raise, and what a second of one of its instances costs, as a row of `floors`."""
+    facts = {field.name: getattr(floor, field.name) for field in fields(floor)}
+    return {**facts, "price": None if price is None else dump_price(price)}
+
+
+def floor_of(row: sa.RowMapping) -> Floor:
+    """The raise of it."""
+    return Floor(**{field.name: row[field.name] for field in fields(Floor)})
+
+
+def price_in(row: sa.RowMapping) -> Price | None:
+    """The price in a row that has one as text, or none."""
+    return None if row["price"] is None else load_price(row["price"])
 
 
 def _price_parts(price: Price) -> dict[str, str]:

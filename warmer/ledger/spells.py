@@ -10,8 +10,18 @@ import sqlalchemy as sa
 
 from warmer.core.floor import Floor, Spell, changed_at, raised_by
 from warmer.core.price import Price
-from warmer.ledger.rows import dump_price, load_price
-from warmer.ledger.tables import floor_spells
+from warmer.core.stake import Stake, stakes
+from warmer.ledger.rows import dump_price, floor_of, price_in
+from warmer.ledger.tables import Instant, floor_spells, floors
+
+OPEN_FLOORS = sa.select(floors).where(floors.c.ended_at.is_(None)).order_by(floors.c.deployment)
+_SPELLS = (
+    sa.select(floor_spells)
+    .where(
+        sa.or_(floor_spells.c.lowered_at.is_(None), floor_spells.c.lowered_at > sa.bindparam("since", type_=Instant))
+    )
+    .order_by(floor_spells.c.raised_at, floor_spells.c.deployment)
+)
 
 
 def keep_spell(
@@ -49,9 +59,11 @@ def keep_spell(
 
 def spells_of(connection: sa.Connection, since: datetime) -> tuple[Spell, ...]:
     """Those that went on after `since`, in order of their beginning."""
-    goes_on = sa.or_(floor_spells.c.lowered_at.is_(None), floor_spells.c.lowered_at > since)
-    query = sa.select(floor_spells).where(goes_on).order_by(floor_spells.c.raised_at, floor_spells.c.deployment)
-    return tuple(
-        Spell(**{**row, "price": None if row["price"] is None else load_price(row["price"])})
-        for row in connection.execute(query).mappings()
-    )
+    rows = connection.execute(_SPELLS, {"since": since}).mappings()
+    return tuple(Spell(**{**row, "price": price_in(row)}) for row in rows)
+
+
+def stakes_of(connection: sa.Connection, since: datetime, at: datetime) -> tuple[Stake, ...]:
+    """What floors have held after `since`, and what they are to hold from `at` on."""
+    raises = [(floor_of(row), price_in(row)) for row in connection.execute(OPEN_FLOORS).mappings()]
+    return tuple(stakes(spells_of(connection, since), raises, at))

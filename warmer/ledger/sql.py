@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,6 +30,7 @@ from warmer.core.history import Evidence, History
 from warmer.core.listing import Import
 from warmer.core.past import LONGEST_USE
 from warmer.core.price import Cost, Price
+from warmer.core.stake import unheld
 from warmer.core.units import to_micros
 from warmer.core.verdict import BASELINE_WAITS
 from warmer.ledger import queries
@@ -38,13 +40,15 @@ from warmer.ledger.rows import (
     cost_columns,
     dump_request,
     evidence_of,
+    floor_of,
+    floor_row,
     observation_of,
     open_beat_of,
     request_of,
     request_row,
     use_of,
 )
-from warmer.ledger.spells import keep_spell, spells_of
+from warmer.ledger.spells import OPEN_FLOORS, keep_spell, spells_of
 from warmer.ledger.tables import beat_at, beats, floors, imports, requests, salts, ticks
 
 _BATCH = 500
@@ -349,20 +353,28 @@ class SqlLedger:
         query = sa.select(floors).where(floors.c.deployment == deployment).order_by(floors.c.number.desc()).limit(1)
         with self._read() as connection:
             row = connection.execute(query).mappings().first()
-            return Floor(**row) if row else None
+            return floor_of(row) if row else None
 
     def open_floors(self) -> tuple[Floor, ...]:
         """The raises that have not ended."""
-        query = sa.select(floors).where(floors.c.ended_at.is_(None)).order_by(floors.c.deployment)
         with self._read() as connection:
-            return tuple(Floor(**row) for row in connection.execute(query).mappings())
+            return tuple(floor_of(row) for row in connection.execute(OPEN_FLOORS).mappings())
 
-    def keep_floor(self, floor: Floor, *, at: datetime, price: Price | None = None) -> bool:
-        """Write a raise down, or how it goes on, and what it holds. False where another process has done so meanwhile.
+    def keep_floor(
+        self,
+        floor: Floor,
+        *,
+        at: datetime,
+        price: Price | None = None,
+        limits: Iterable[Limit] = (),
+        since: datetime | None = None,
+    ) -> Answer:
+        """Write a raise down, or how it goes on, and what it holds. Not taken where another process has meanwhile.
 
-        `at`: now, by our own clock. `price`: of a second of one of its instances.
+        `at`: now, by our own clock. `price`: of a second of one of its instances. Nor taken where it would pass one of
+        `limits`, counted as if it were held from `since` on.
         """
-        row = {field.name: getattr(floor, field.name) for field in fields(floor)}
+        row = floor_row(floor, price)
         before = (
             floors.c.deployment == floor.deployment,
             floors.c.number == floor.number,
@@ -375,10 +387,15 @@ class SqlLedger:
             else:
                 known = connection.execute(sa.select(floors).where(*before)).mappings().first()
                 result = connection.execute(sa.update(floors).where(*before).values(row))
-            is_ours = result.rowcount == 1
-            if is_ours:
-                keep_spell(connection, self._insert, floor, Floor(**known) if known else None, at=at, price=price)
-            return is_ours
+            if result.rowcount != 1:
+                return Answer(taken=False)
+            was = floor_of(known) if known else None
+            keep_spell(connection, self._insert, floor, was, at=at, price=price)
+            counting = spendings(connection, limits, at, unheld(floor, price, since, at))
+            over = in_the_way(counting, Decimal(0))
+            if over is not None:
+                connection.rollback()
+            return Answer(taken=over is None, stopped_by=over)
 
     def floor_spells(self, since: datetime) -> tuple[Spell, ...]:
         """For how long floors were raised, by how many instances: what went on after `since`, our own clock."""

@@ -141,7 +141,11 @@ floors = sa.Table(
     sa.Column("overruled", sa.Integer),
     sa.Column("closes_at", Instant),
     sa.Column("ended_at", Instant),  # null while something is to be put back
+    sa.Column("price", sa.Text),  # JSON, of a second of one instance; null: unknown
 )
+
+_has_not_ended = floors.c.ended_at.is_(None)
+sa.Index("floors_open", floors.c.deployment, sqlite_where=_has_not_ended, postgresql_where=_has_not_ended)
 
 floor_spells = sa.Table(
     "floor_spells",
@@ -152,4 +156,5 @@ floor_spells = sa.Table(
     sa.Column("model", sa.Text, nullable=False),
     sa.Column("instances", sa.Integer, nullable=False),  # more than were found
     sa.Column("price", sa.Text),  # JSON, of a second of one instance; null: unknown
+    sa.Index("floor_spells_by_end", "lowered_at"),
 )
