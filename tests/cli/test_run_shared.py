@@ -63,7 +63,7 @@ def until(happened: Callable[[], Any], within_s: float = PATIENCE_S) -> float:
 def beats_at(world: Sandbox) -> dict[str, list[datetime]]:
     """When the sandbox had beats of each model."""
     found = defaultdict[str, list[datetime]](list)
-    for call in world.creates():
+    for call in world.get("/sandbox/journal?caller=warmer")["predictions"]:
         found[call["model"]].append(datetime.fromisoformat(call["created_at"]))
     return {model: sorted(times) for model, times in found.items()}
 
@@ -157,4 +157,37 @@ def test_a_file_that_has_changed_is_followed_by_all(shared: Desk, world: Sandbox
     until(lambda: all(len(beats_at(world).get(slug, [])) >= 3 for slug in SLUGS[2:6]))
     assert [daemon.stop() for daemon in daemons] == [0, 0]
     assert [len(beats_at(world)[slug]) for slug in SLUGS[:2]] == [1, 1]
+    assert doubled(world) == 0
+
+
+def test_all_processes_together_keep_to_one_rate(shared: Desk, world: Sandbox) -> None:
+    file = written(shared, SLUGS[:12], rate=60)  # and want four times as much
+    daemons = [shared.start("run", "-c", file) for _ in range(3)]
+    for daemon in daemons:
+        joined(daemon)
+    until(lambda: len(world.creates()) >= 30)
+    assert [daemon.stop() for daemon in daemons] == [0, 0, 0]
+    sent = [len(daemon.events("beat.sent")) for daemon in daemons]
+    moments = sorted(at for times in beats_at(world).values() for at in times)
+    assert min(sent) >= 3
+    # 90 % of 60 a minute. A request may be late on its way, and the next one on time.
+    assert (moments[-1] - moments[0]).total_seconds() > 0.95 * (len(moments) - 1) * 60 / 54
+    assert doubled(world) == 0
+
+
+def test_customers_calls_are_read_once_however_many_processes(shared: Desk, world: Sandbox, postgres: Server) -> None:
+    entries = "\n".join(f"{{model: {slug}, every: {EVERY_S:g}s}}" for slug in SLUGS)
+    text = shared.text(entries, top="engine: shared").replace("base_url:", "creates_per_minute: 60000, base_url:")
+    shared.file.write_text(text, "utf-8")
+    daemons = [shared.start("run", "-c", str(shared.file)) for _ in range(3)]
+    for daemon in daemons:
+        joined(daemon)
+    begun, before = time.monotonic(), world.get("/sandbox/totals")["replies"]["list"]["200"]
+    until(lambda: len(world.creates()) >= 5 * COUNT)
+    readings = world.get("/sandbox/totals")["replies"]["list"]["200"] - before
+    lasted_s = time.monotonic() - begun
+    assert readings <= lasted_s / 2 + 2
+    world.post("/sandbox/customer", {"model": SLUGS[0], "input": {"text": "hi"}, "caller": "shop"})
+    until(lambda: queue(postgres, shared, "SELECT count(*) FROM requests") == [(1,)])
+    assert [daemon.stop() for daemon in daemons] == [0, 0, 0]
     assert doubled(world) == 0

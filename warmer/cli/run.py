@@ -34,16 +34,18 @@ def run(
     wiring.start_log(spec, stream)
     clock = SystemClock()
 
-    def connect(new: Spec) -> Provider:
-        wiring.start_log(new, stream)  # a new token is masked before it is used
-        return wiring.provider_of(new, clock)
-
     async def serve() -> None:
+        ledger = wiring.ledger_of(spec)
+
+        def connect(new: Spec) -> Provider:
+            wiring.start_log(new, stream)  # a new token is masked before it is used
+            return wiring.provider_of(new, clock, ledger)
+
         daemon = Daemon(
             spec,
             load=lambda: configuration.load(Path(spec.path)),
             connect=connect,
-            ledger=wiring.ledger_of(spec),
+            ledger=ledger,
             clock=clock,
             schedule=wiring.schedule_of(spec),
         )

@@ -11,6 +11,7 @@ from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
 from warmer.engine.heartbeat import Heartbeat
 from warmer.engine.learning import Learning
+from warmer.engine.readings import OwnReadings, SharedReadings
 from warmer.engine.standing import Standing
 from warmer.engine.traffic import Traffic
 from warmer.ports import Clock, Provider
@@ -34,11 +35,16 @@ class Account:
         models: Callable[[], Sequence[ModelSpec]],
         *,
         called: Callable[[str], None] = lambda name: None,
+        shared_as: str | None = None,
     ) -> Account:
-        """Everything over `provider`. `models` gives the entries in force; `called` is told whom customers called."""
+        """Everything over `provider`. `models` gives the entries in force; `called` is told whom customers called.
+
+        `shared_as`: what the account is called by all processes that read its list together.
+        """
         standing = Standing(clock)
         contracts = Contracts(provider, clock)
-        traffic = Traffic(provider, desk, clock, contracts, models, called=called)
+        readings = OwnReadings(clock) if shared_as is None else SharedReadings(desk, clock, shared_as)
+        traffic = Traffic(provider, desk, clock, contracts, models, readings=readings, called=called)
         heartbeat = Heartbeat(
             provider,
             desk,

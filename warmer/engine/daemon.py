@@ -260,4 +260,5 @@ class Daemon:
             self._clock,
             lambda: self._fleet.spec.models,
             called=lambda name: self._fleet.called(name),
+            shared_as=spec.shared_as,
         )

@@ -135,3 +135,10 @@ floors = sa.Table(
     sa.Column("closes_at", Instant),
     sa.Column("ended_at", Instant),  # null while something is to be put back
 )
+
+notes = sa.Table(
+    "notes",  # what the processes of one ledger tell each other: of use for minutes, and no record of anything
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
