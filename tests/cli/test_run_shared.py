@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from harness.postgres import Server
+from harness.postgres import Server, server
 from harness.processes import PATIENCE_S, Daemon, Desk, Sandbox
 
 COUNT, EVERY_S = 30, 3.0
@@ -190,4 +190,66 @@ def test_customers_calls_are_read_once_however_many_processes(shared: Desk, worl
     world.post("/sandbox/customer", {"model": SLUGS[0], "input": {"text": "hi"}, "caller": "shop"})
     until(lambda: queue(postgres, shared, "SELECT count(*) FROM requests") == [(1,)])
     assert [daemon.stop() for daemon in daemons] == [0, 0, 0]
+    assert doubled(world) == 0
+
+
+def test_a_pass_beside_them_doubles_nothing(shared: Desk, world: Sandbox) -> None:
+    file = written(shared, SLUGS[:8])
+    daemons = [shared.start("run", "-c", file) for _ in range(2)]
+    for daemon in daemons:
+        joined(daemon)
+    codes = [shared.run("once", "-c", file).code for _ in range(5)]
+    assert codes == [0] * 5
+    assert [daemon.stop() for daemon in daemons] == [0, 0]
+    assert len(beats_at(world)) == 8
+    assert doubled(world) == 0
+
+
+def test_a_server_that_was_restarted_finds_them_all_again(world: Sandbox, tmp_path: Path) -> None:
+    with server() as own:
+        desk = Desk(tmp_path, world.url)
+        desk.address = own.database()
+        try:
+            file = written(desk, SLUGS[:8])
+            daemons = [desk.start("run", "-c", file) for _ in range(2)]
+            for daemon in daemons:
+                joined(daemon)
+            until(lambda: len(beats_at(world)) == 8)
+            own.stop()
+            for daemon in daemons:
+                daemon.wait_for("ledger.failed")
+            own.start()
+            back_at = datetime.now(UTC)
+            for daemon in daemons:
+                daemon.wait_for("worker.joined", 2)
+            until(lambda: all(sum(at > back_at for at in times) > 1 for times in beats_at(world).values()), 120)
+            assert [daemon.stop() for daemon in daemons] == [0, 0]
+        finally:
+            desk.close()
+    assert doubled(world) == 0
+
+
+def test_a_server_whose_clock_is_set_back_keeps_nobody_waiting(shared: Desk, world: Sandbox, postgres: Server) -> None:
+    def set_clock(by: str) -> None:
+        for name in ("now", "clock_timestamp"):
+            queue(
+                postgres,
+                shared,
+                f"CREATE OR REPLACE FUNCTION public.{name}() RETURNS timestamptz STABLE LANGUAGE sql "
+                f"AS $$ SELECT pg_catalog.{name}() + interval '{by}' $$",
+            )
+
+    set_clock("0")
+    shared.address += "&options=-csearch_path%3Dpublic%2Cpg_catalog"
+    file = written(shared, SLUGS[:6])
+    daemons = [shared.start("run", "-c", file) for _ in range(2)]
+    for daemon in daemons:
+        joined(daemon)
+    for by in ("-1 day", "10 years"):
+        until(lambda: len(beats_at(world)) == 6)
+        time.sleep(6)  # a look at the clock, before and after
+        set_clock(by)
+        set_at = datetime.now(UTC)
+        until(lambda at=set_at: all(sum(one > at for one in times) > 3 for times in beats_at(world).values()))
+    assert [daemon.stop() for daemon in daemons] == [0, 0]
     assert doubled(world) == 0
