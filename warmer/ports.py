@@ -172,7 +172,19 @@ class Scaler(Protocol):
         ...
 
 
-class Ledger(Protocol):
+class Notes(Protocol):
+    """What the processes of one ledger tell each other."""
+
+    def change_note(self, name: str, change: Callable[[str, float], str]) -> None:
+        """Put what `change` makes of it in the place of what is kept under `name`, in one step over all processes.
+
+        `change` is given the text, empty at first, and the time by the one clock of all of them, in seconds. It may be
+        called in another thread. Blocks, shortly; may raise LedgerError.
+        """
+        ...
+
+
+class Ledger(Notes, Protocol):
     """The durable record. Methods block, shortly; each is atomic and may raise LedgerError."""
 
     def claim(self, claim: Claim) -> Answer:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from harness.postgres import Server
+from harness.postgres import Server, server
 from harness.processes import PATIENCE_S, Daemon, Desk, Sandbox
 
 COUNT, EVERY_S = 30, 3.0
@@ -63,7 +63,7 @@ def until(happened: Callable[[], Any], within_s: float = PATIENCE_S) -> float:
 def beats_at(world: Sandbox) -> dict[str, list[datetime]]:
     """When the sandbox had beats of each model."""
     found = defaultdict[str, list[datetime]](list)
-    for call in world.creates():
+    for call in world.get("/sandbox/journal?caller=warmer")["predictions"]:
         found[call["model"]].append(datetime.fromisoformat(call["created_at"]))
     return {model: sorted(times) for model, times in found.items()}
 
@@ -157,4 +157,99 @@ def test_a_file_that_has_changed_is_followed_by_all(shared: Desk, world: Sandbox
     until(lambda: all(len(beats_at(world).get(slug, [])) >= 3 for slug in SLUGS[2:6]))
     assert [daemon.stop() for daemon in daemons] == [0, 0]
     assert [len(beats_at(world)[slug]) for slug in SLUGS[:2]] == [1, 1]
+    assert doubled(world) == 0
+
+
+def test_all_processes_together_keep_to_one_rate(shared: Desk, world: Sandbox) -> None:
+    file = written(shared, SLUGS[:12], rate=60)  # and want four times as much
+    daemons = [shared.start("run", "-c", file) for _ in range(3)]
+    for daemon in daemons:
+        joined(daemon)
+    until(lambda: len(world.creates()) >= 30)
+    assert [daemon.stop() for daemon in daemons] == [0, 0, 0]
+    sent = [len(daemon.events("beat.sent")) for daemon in daemons]
+    moments = sorted(at for times in beats_at(world).values() for at in times)
+    assert min(sent) >= 3
+    # 90 % of 60 a minute. A request may be late on its way, and the next one on time.
+    assert (moments[-1] - moments[0]).total_seconds() > 0.95 * (len(moments) - 1) * 60 / 54
+    assert doubled(world) == 0
+
+
+def test_customers_calls_are_read_once_however_many_processes(shared: Desk, world: Sandbox, postgres: Server) -> None:
+    entries = "\n".join(f"{{model: {slug}, every: {EVERY_S:g}s}}" for slug in SLUGS)
+    text = shared.text(entries, top="engine: shared").replace("base_url:", "creates_per_minute: 60000, base_url:")
+    shared.file.write_text(text, "utf-8")
+    daemons = [shared.start("run", "-c", str(shared.file)) for _ in range(3)]
+    for daemon in daemons:
+        joined(daemon)
+    begun, before = time.monotonic(), world.get("/sandbox/totals")["replies"]["list"]["200"]
+    until(lambda: len(world.creates()) >= 5 * COUNT)
+    readings = world.get("/sandbox/totals")["replies"]["list"]["200"] - before
+    lasted_s = time.monotonic() - begun
+    assert readings <= lasted_s / 2 + 2
+    world.post("/sandbox/customer", {"model": SLUGS[0], "input": {"text": "hi"}, "caller": "shop"})
+    until(lambda: queue(postgres, shared, "SELECT count(*) FROM requests") == [(1,)])
+    assert [daemon.stop() for daemon in daemons] == [0, 0, 0]
+    assert doubled(world) == 0
+
+
+def test_a_pass_beside_them_doubles_nothing(shared: Desk, world: Sandbox) -> None:
+    file = written(shared, SLUGS[:8])
+    daemons = [shared.start("run", "-c", file) for _ in range(2)]
+    for daemon in daemons:
+        joined(daemon)
+    codes = [shared.run("once", "-c", file).code for _ in range(5)]
+    assert codes == [0] * 5
+    assert [daemon.stop() for daemon in daemons] == [0, 0]
+    assert len(beats_at(world)) == 8
+    assert doubled(world) == 0
+
+
+def test_a_server_that_was_restarted_finds_them_all_again(world: Sandbox, tmp_path: Path) -> None:
+    with server() as own:
+        desk = Desk(tmp_path, world.url)
+        desk.address = own.database()
+        try:
+            file = written(desk, SLUGS[:8])
+            daemons = [desk.start("run", "-c", file) for _ in range(2)]
+            for daemon in daemons:
+                joined(daemon)
+            until(lambda: len(beats_at(world)) == 8)
+            own.stop()
+            for daemon in daemons:
+                daemon.wait_for("ledger.failed")
+            own.start()
+            back_at = datetime.now(UTC)
+            for daemon in daemons:
+                daemon.wait_for("worker.joined", 2)
+            until(lambda: all(sum(at > back_at for at in times) > 1 for times in beats_at(world).values()), 120)
+            assert [daemon.stop() for daemon in daemons] == [0, 0]
+        finally:
+            desk.close()
+    assert doubled(world) == 0
+
+
+def test_a_server_whose_clock_is_set_back_keeps_nobody_waiting(shared: Desk, world: Sandbox, postgres: Server) -> None:
+    def set_clock(by: str) -> None:
+        for name in ("now", "clock_timestamp"):
+            queue(
+                postgres,
+                shared,
+                f"CREATE OR REPLACE FUNCTION public.{name}() RETURNS timestamptz STABLE LANGUAGE sql "
+                f"AS $$ SELECT pg_catalog.{name}() + interval '{by}' $$",
+            )
+
+    set_clock("0")
+    shared.address += "&options=-csearch_path%3Dpublic%2Cpg_catalog"
+    file = written(shared, SLUGS[:6])
+    daemons = [shared.start("run", "-c", file) for _ in range(2)]
+    for daemon in daemons:
+        joined(daemon)
+    for by in ("-1 day", "10 years"):
+        until(lambda: len(beats_at(world)) == 6)
+        time.sleep(6)  # a look at the clock, before and after
+        set_clock(by)
+        set_at = datetime.now(UTC)
+        until(lambda at=set_at: all(sum(one > at for one in times) > 3 for times in beats_at(world).values()))
+    assert [daemon.stop() for daemon in daemons] == [0, 0]
     assert doubled(world) == 0

@@ -69,7 +69,17 @@ def test_a_migrated_ledger_has_the_tables_that_the_code_sees(tmp_path: Path, ope
     engine.dispose()
 
     migrated = schema_of(tmp_path / "migrated.db")
-    assert set(migrated) == {"beats", "floor_spells", "floors", "imports", "requests", "salts", "spending", "ticks"}
+    assert set(migrated) == {
+        "beats",
+        "floor_spells",
+        "floors",
+        "imports",
+        "notes",
+        "requests",
+        "salts",
+        "spending",
+        "ticks",
+    }
     assert migrated == schema_of(tmp_path / "seen.db")
 
 

@@ -147,7 +147,7 @@ def test_nothing_is_admitted_while_the_provider_asks_to_wait(virtual: Any) -> No
 
     async def scene() -> None:
         await budget.admit()
-        budget.refused(budget.sent(), timedelta(seconds=30))
+        await budget.refused(budget.sent(), timedelta(seconds=30))
         assert budget.held >= timedelta(seconds=30)
         await budget.admit()
         admitted.append(virtual.monotonic())
@@ -162,11 +162,11 @@ def test_a_learned_pace_is_raised_step_by_step_up_to_the_configured_one(virtual:
 
     async def scene() -> None:
         await budget.admit()
-        budget.refused(budget.sent(), timedelta(seconds=9), Limit(per_minute=6, burst=1))
+        await budget.refused(budget.sent(), timedelta(seconds=9), Limit(per_minute=6, burst=1))
         while virtual.monotonic() < 7200:
             await budget.admit()
             budget.sent()
-            budget.accepted()
+            await budget.accepted()
             admitted.append(virtual.monotonic())
             await virtual.sleep(1)
 

@@ -56,10 +56,11 @@ def once(
     clock = SystemClock()
 
     async def work() -> int:
+        ledger = wiring.ledger_of(spec)
         return await pass_over(
             spec,
-            provider=wiring.provider_of(spec, clock),
-            ledger=wiring.ledger_of(spec),
+            provider=wiring.provider_of(spec, clock, ledger),
+            ledger=ledger,
             clock=clock,
             lasting=lasting,
             shard=shard,

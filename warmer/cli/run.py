@@ -36,16 +36,18 @@ def run(
     wiring.start_log(spec, stream)
     clock, metrics = SystemClock(), Metrics()
 
-    def connect(new: Spec) -> Provider:
-        wiring.start_log(new, stream)  # a new token is masked before it is used
-        return wiring.provider_of(new, clock)
-
     async def serve() -> None:
+        ledger = wiring.ledger_of(spec)
+
+        def connect(new: Spec) -> Provider:
+            wiring.start_log(new, stream)  # a new token is masked before it is used
+            return wiring.provider_of(new, clock, ledger)
+
         daemon = Daemon(
             spec,
             load=lambda: configuration.load(Path(spec.path), only_file=True),
             connect=connect,
-            ledger=wiring.ledger_of(spec),
+            ledger=ledger,
             clock=clock,
             listener=HttpListener(metrics),
             meter=metrics,

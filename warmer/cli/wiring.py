@@ -46,11 +46,15 @@ def _password_of(spec: Spec) -> str | None:
     return None if spec.ledger_password is None else config.read_password(spec.ledger_password, os.environ)
 
 
-def provider_of(spec: Spec, clock: Clock) -> Provider:
-    """The file's account. Reads the token now; raises UsageError, naming the reference, where it cannot."""
+def provider_of(spec: Spec, clock: Clock, ledger: Ledger | None = None) -> Provider:
+    """The file's account. Reads the token now; raises UsageError, naming the reference, where it cannot.
+
+    Where processes share the beats, those with the same `ledger` keep to the account's rate together.
+    """
     from warmer.providers.replicate import Replicate
 
-    return Replicate(spec.account, config.read_secret(spec.account.token, os.environ), clock)
+    notes = ledger if spec.engine is Engine.SHARED else None
+    return Replicate(spec.account, config.read_secret(spec.account.token, os.environ), clock, notes=notes)
 
 
 def schedule_of(spec: Spec) -> Callable[[Callable[[str], Task[Any] | None]], Schedule]:

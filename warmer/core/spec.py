@@ -90,6 +90,12 @@ class AccountSpec:
     creates_per_minute: int = 600  # the account's documented limits; warmer stays below them
     reads_per_minute: int = 3000
 
+    @property
+    def label(self) -> str:
+        """What tells one account from another. Holds no secret."""
+        limits = f"{self.creates_per_minute} and {self.reads_per_minute} a minute"
+        return f"{self.base_url} by {self.token}, {limits}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
@@ -170,6 +176,11 @@ class Spec:
     engine: Engine = Engine.LOCAL
     path: str = field(default="", compare=False)  # of the file, as the person named it
     digest: str = field(default="", compare=False)  # of its bytes: says which edit is in force
+
+    @property
+    def shared_as(self) -> str | None:
+        """What the account is called by all processes that share the beats; None where each goes by itself."""
+        return self.account.label if self.engine is Engine.SHARED else None
 
     def model(self, name: str) -> ModelSpec | None:
         """The entry called `name`, or None."""

@@ -11,6 +11,7 @@ from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
 from warmer.engine.heartbeat import Heartbeat
 from warmer.engine.learning import Learning
+from warmer.engine.readings import OwnReadings, SharedReadings
 from warmer.engine.standing import Standing
 from warmer.engine.traffic import Traffic
 from warmer.ports import UNMETERED, Clock, Meter, Provider
@@ -36,12 +37,17 @@ class Account:
         *,
         called: Callable[[str], None] = lambda name: None,
         meter: Meter = UNMETERED,
+        shared_as: str | None = None,
     ) -> Account:
-        """Everything over `provider`. `models` gives the entries in force; `called` is told whom customers called."""
+        """Everything over `provider`. `models` gives the entries in force; `called` is told whom customers called.
+
+        `shared_as`: what the account is called by all processes that read its list together.
+        """
         standing = Standing(clock)
         contracts = Contracts(provider, clock)
-        traffic = Traffic(provider, desk, clock, contracts, models, called=called, meter=meter)
         learning = Learning(models, tells=True)
+        readings = OwnReadings(clock) if shared_as is None else SharedReadings(desk, clock, shared_as)
+        traffic = Traffic(provider, desk, clock, contracts, models, readings=readings, called=called, meter=meter)
         heartbeat = Heartbeat(
             provider,
             desk,

@@ -284,4 +284,5 @@ class Daemon:
             lambda: self._fleet.spec.models,
             called=lambda name: self._fleet.called(name),
             meter=self._meter,
+            shared_as=spec.shared_as,
         )

@@ -44,7 +44,7 @@ async def once(
     """
     desk = Desk(ledger)
     ticks = list[Tick]()
-    account = Account.over(provider, desk, clock, lambda: spec.models)
+    account = Account.over(provider, desk, clock, lambda: spec.models, shared_as=spec.shared_as)
     floors = Floors(desk, clock, lambda: spec.models)
     ticked = replace(spec, models=tuple(model for model in spec.models if shard is None or shard.holds(model.name)))
     stop = asyncio.Event()

@@ -294,25 +294,32 @@ async def _make_queue(server: Mapping[str, Any]) -> None:
     Raises LedgerError where they are newer.
     """
     newest = _MIGRATIONS[-1].name
-    async with await psycopg.AsyncConnection.connect(**server) as connection:
+    async with await psycopg.AsyncConnection.connect(**server, autocommit=True) as connection:
         # One process makes them; another that starts in the same second waits here, and finds them made.
-        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('warmer queue'), hashtext(current_schema()))")
+        await connection.execute("SELECT pg_advisory_lock(hashtext('warmer queue'), hashtext(current_schema()))")
         found = await connection.execute(
-            "SELECT obj_description(to_regclass('procrastinate_jobs')), to_regclass('procrastinate_jobs')"
+            "SELECT made, obj_description(made) FROM to_regclass('procrastinate_jobs') made"
         )
-        comment, table = await found.fetchone() or (None, None)
+        made, comment = await found.fetchone() or (None, None)
         known = str(comment).removeprefix(_MADE_BY)
-        if table is None:
-            await connection.execute(SchemaManager.get_schema())
-        elif known in (comment, newest):
-            return  # somebody else's, who looks after it; or as it should be
+        if made is None:
+            async with connection.transaction():
+                await connection.execute(SchemaManager.get_schema())
+                await connection.execute(_made_by(newest))
+        elif known == comment or comment is None:
+            return  # somebody else's, who looks after it
         elif known > newest:
             raise LedgerError(
                 f"it was made by a newer procrastinate (schema {known}, this one knows {newest}). "
                 "Upgrade this one: pip install --upgrade 'warmer[shared]'"
             )
-        for migration in _MIGRATIONS if table is not None else ():
-            if migration.name > known:
-                await connection.execute(migration.read_bytes())
-        made = sql.SQL("COMMENT ON TABLE procrastinate_jobs IS {}").format(_MADE_BY + newest)
-        await connection.execute(made)
+        else:
+            for migration in _MIGRATIONS:
+                if migration.name > known:
+                    async with connection.transaction():  # one each: what one adds to a type, the next may use
+                        await connection.execute(migration.read_bytes())
+                        await connection.execute(_made_by(migration.name))
+
+
+def _made_by(migration: str) -> sql.Composed:
+    return sql.SQL("COMMENT ON TABLE procrastinate_jobs IS {}").format(_MADE_BY + migration)

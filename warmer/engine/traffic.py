@@ -15,6 +15,7 @@ from warmer.core.state import RUNNING_AT_MOST
 from warmer.core.verdict import JUST_ENDED
 from warmer.engine.contracts import Contracts
 from warmer.engine.desk import Desk
+from warmer.engine.readings import Readings
 from warmer.errors import ModelRefused, Unavailable
 from warmer.log import Event, get
 from warmer.ports import RECENT_AT_MOST, UNMETERED, Clock, Ledger, Meter, Provider
@@ -39,15 +40,15 @@ class Traffic:
         contracts: Contracts,
         models: Callable[[], Sequence[ModelSpec]],
         *,
+        readings: Readings,
         called: Callable[[str], None] = lambda name: None,
         meter: Meter = UNMETERED,
     ) -> None:
         self._provider, self._desk, self._clock, self._contracts = provider, desk, clock, contracts
         self._models, self._called, self._meter = models, called, meter
+        self._readings = readings
         self._turn = asyncio.Lock()
-        self._read_at: float | None = None
         self._blind = False
-        self._newest: datetime | None = None  # creation of the newest prediction seen, by the provider's clock
 
     async def refresh(self, max_age_s: float = FRESH_S) -> None:
         """Read what is new unless that was done within `max_age_s`.
@@ -56,24 +57,29 @@ class Traffic:
         whole account.
         """
         async with self._turn:
-            started = self._clock.monotonic()
-            if self._read_at is not None and started - self._read_at < max_age_s:
+            turn = await self._readings.begin(max_age_s)
+            if turn is None:
                 return
+            newest = turn.newest
             try:
-                await self._read()
+                newest = await self._read(turn.newest)
             except (Unavailable, ModelRefused) as exc:  # no model was asked for: it is the list that is refused
                 if not self._blind:
                     get().warning(Event.TRAFFIC_FAILED, error=str(exc))
                 self._blind = True
+            except BaseException:
+                await self._readings.give_up(turn)
+                raise
             else:
                 if self._blind:
                     get().info(Event.TRAFFIC_RESUMED)
                 self._blind = False
-            self._read_at = started
+            await self._readings.end(turn, newest)
 
-    async def _read(self) -> None:
+    async def _read(self, start: datetime | None) -> datetime | None:
+        """Bring in what was created since `start`. Returns the creation of the newest that was seen."""
         horizon = self._clock.now() + self._provider.skew - _LOOK_BACK
-        start = self._newest
+        seen = start
         if start is None:
             known = await self._desk.do(lambda ledger: ledger.newest_request_at())
             start = max(horizon, known) if known is not None else horizon
@@ -92,8 +98,7 @@ class Traffic:
                 calls = [p for p in strangers if concerns(p, spec, version)]
                 if calls:
                     await self._record(spec, calls)
-        if listed:
-            self._newest = max(start, *(p.created_at for p in listed))
+        return max([start, *(p.created_at for p in listed)]) if listed else seen
 
     async def _record(self, spec: ModelSpec, calls: Sequence[Prediction]) -> None:
         def record(ledger: Ledger) -> tuple[int, list[Request]]:

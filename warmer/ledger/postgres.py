@@ -60,6 +60,7 @@ _UNREACHED = (  # libpq's own words: a connection that was never made has no SQL
 class PostgresDatabase:
     """Implements `Database`."""
 
+    now = "SELECT extract(epoch FROM clock_timestamp())::float8"
     elsewhere = "name another database under `ledger`, or a schema of its own, as in ?options=-csearch_path%3Dwarmer"
     insert = staticmethod(postgresql.insert)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -49,7 +49,7 @@ from warmer.ledger.rows import (
     use_of,
 )
 from warmer.ledger.spells import OPEN_FLOORS, keep_spell, spells_of
-from warmer.ledger.tables import beat_at, beats, floors, imports, requests, salts, ticks
+from warmer.ledger.tables import beat_at, beats, floors, imports, notes, requests, salts, ticks
 
 _BATCH = 500
 _BY_AND_BY = {"yield_per": 1000}  # a year of beats is not held in memory
@@ -427,6 +427,19 @@ class SqlLedger:
         """Write the schema's revision over itself: through to disk, as a claim is."""
         with self._write(Access.BESIDE) as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
+
+    # -- notes -------------------------------------------------------------------------------------------------------
+
+    def change_note(self, name: str, change: Callable[[str, float], str]) -> None:
+        """Put what `change` makes of it in the place of what is kept under `name`, in one step over all processes."""
+        mine = notes.c.name == name
+        with self._write(Access.BESIDE) as connection:
+            connection.execute(self._insert(notes).values(name=name, value="").on_conflict_do_nothing())
+            kept: str = connection.execute(sa.select(notes.c.value).where(mine).with_for_update()).scalar_one()
+            now: float = connection.exec_driver_sql(self._database.now).scalar_one()
+            value = change(kept, now)
+            if value != kept:
+                connection.execute(sa.update(notes).where(mine).values(value=value))
 
     def close(self) -> None:
         """Let go of the database."""

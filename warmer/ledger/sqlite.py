@@ -32,6 +32,7 @@ _ADVICE = {  # by the name of the code, or its beginning, https://www.sqlite.org
 class SqliteFile:
     """Implements `Database`."""
 
+    now = "SELECT (julianday('now') - 2440587.5) * 86400.0"
     elsewhere = "name another file under `ledger`"
     errors = sqlite3.Error
     insert = staticmethod(sqlite.insert)

@@ -158,3 +158,10 @@ floor_spells = sa.Table(
     sa.Column("price", sa.Text),  # JSON, of a second of one instance; null: unknown
     sa.Index("floor_spells_by_end", "lowered_at"),
 )
+
+notes = sa.Table(
+    "notes",  # what the processes of one ledger tell each other: of use for minutes, and no record of anything
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)

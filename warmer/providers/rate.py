@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from warmer.ports import Clock
@@ -22,6 +21,7 @@ LONGEST_GUESS_S = 60.0
 LONGEST_INTERVAL_S = 600.0
 _MARGIN_S = 1.0  # providers round the seconds they name
 _TINY_S = 1e-6  # below the resolution of any clock here
+_REMEMBERED = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,92 +32,142 @@ class Limit:
     burst: int
 
 
-class RateBudget:
+@dataclass(slots=True, kw_only=True)
+class Pace:
     """At most so many requests a minute, with short bursts, and none while the provider has asked to wait.
 
     With `careful` (creates) the limit is not believed: the pace doubles with every accepted request, up to it. And a
     refusal teaches the pace: what the provider states, or else the time between the last request it took and the moment
     it will take the next. What was learned is kept, and doubled after a quiet time that grows while doubling fails.
+
+    All moments are seconds by one clock, whichever.
     """
+
+    per_minute: float
+    careful: bool = False
+    interval_s: float = 0.0
+    burst: int = 1
+    due: float = -math.inf  # when the next request is due at an even pace; bursts go ahead of it
+    held_until: float = -math.inf
+    refused_at: float | None = None  # None: the pace is the configured one, or on its way there
+    changed_at: float = -math.inf
+    is_raised: bool = False  # since the last refusal
+    probe_after_s: float = PROBE_AFTER_S
+    sent: list[float] = field(default_factory=list)  # when the latest requests went out, refused ones left out
+
+    def __post_init__(self) -> None:
+        if not self.interval_s:
+            self.interval_s = max(self.full_s, FIRST_INTERVAL_S) if self.careful else self.full_s
+            self.burst = 1 if self.careful else self.full_burst
+
+    @property
+    def full_s(self) -> float:
+        """Between two requests at the limit, less the headroom."""
+        return 60.0 / (self.per_minute * HEADROOM)
+
+    @property
+    def full_burst(self) -> int:
+        """How many may go at once at that limit."""
+        return max(1, int(self.per_minute * HEADROOM / 60))
+
+    def take(self, now: float, count: int = 1) -> float:
+        """Take `count` requests, or as many as go at once at most. The seconds to wait first, where they are too many.
+
+        0: taken.
+        """
+        count = min(count, self.burst)
+        delay = max(self.held_until, self.due - (self.burst - count) * self.interval_s) - now
+        if delay > _TINY_S:
+            return delay
+        if self.refused_at is not None and now - self.changed_at >= self.probe_after_s:
+            self.changed_at, self.is_raised = now, True
+            self._quicken()
+        self.due = max(self.due, now) + count * self.interval_s
+        return 0.0
+
+    def note_sent(self, now: float) -> None:
+        """A request goes out."""
+        self.sent = [*self.sent[1 - _REMEMBERED :], now]
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether a request that is accepted quickens the pace."""
+        return self.refused_at is None and self.interval_s > self.full_s
+
+    def accepted(self) -> None:
+        """A request was not refused for its pace."""
+        if self.refused_at is None:
+            self._quicken()
+
+    def refused(self, now: float, sent_at: float, wait_s: float, stated: Limit | None) -> None:
+        """The request of `sent_at` was one too many: wait that long, and go on more slowly, or as `stated`."""
+        reset = now + wait_s
+        own = max((moment for moment in self.sent if moment <= sent_at), default=None)
+        if own is not None:
+            self.sent.remove(own)
+        self.held_until = max(self.held_until, reset + _MARGIN_S)
+        was_learned = self.refused_at is not None
+        if self.refused_at is None or sent_at > self.refused_at:  # else it was under way before the lesson
+            self._learn(sent_at, reset, stated, was_learned=was_learned)
+        self.refused_at = self.changed_at = now
+        self.due = max(self.due, self.held_until)
+
+    def shift(self, by_s: float) -> None:
+        """The clock was set by that much."""
+        self.due, self.held_until, self.changed_at = self.due + by_s, self.held_until + by_s, self.changed_at + by_s
+        self.refused_at = None if self.refused_at is None else self.refused_at + by_s
+        self.sent = [moment + by_s for moment in self.sent]
+
+    def _learn(self, sent_at: float, reset: float, stated: Limit | None, *, was_learned: bool) -> None:
+        slower = 2 * self.interval_s if was_learned or not self.careful else self.interval_s
+        is_probe = was_learned and self.is_raised  # then the pace before it was good
+        burst = 1
+        if stated is not None:
+            burst = stated.burst
+            slower = max(60.0 / (stated.per_minute * HEADROOM), self.full_s)
+        elif self.careful and not is_probe:
+            last = max((moment for moment in self.sent if moment < sent_at), default=sent_at)
+            slower = max(slower, min(LONGEST_GUESS_S, (reset - last) / HEADROOM))
+        if is_probe:
+            self.probe_after_s = min(LONGEST_PROBE_S, 2 * self.probe_after_s)
+        self.is_raised = False
+        self.interval_s, self.burst = min(slower, LONGEST_INTERVAL_S), min(burst, self.full_burst)
+
+    def _quicken(self) -> None:
+        self.interval_s = max(self.full_s, self.interval_s / 2)
+        if self.interval_s <= self.full_s:
+            self.burst, self.refused_at, self.probe_after_s = self.full_burst, None, PROBE_AFTER_S
+
+
+class RateBudget:
+    """A `Pace` of this process alone, by its own clock."""
 
     def __init__(self, clock: Clock, per_minute: float, *, careful: bool = False) -> None:
         self._clock = clock
-        self._careful = careful
-        self._full_s = 60.0 / (per_minute * HEADROOM)
-        self._full_burst = max(1, int(per_minute * HEADROOM / 60))
-        self._interval_s = max(self._full_s, FIRST_INTERVAL_S) if careful else self._full_s
-        self._burst = 1 if careful else self._full_burst
-        self._due = -math.inf  # when the next request is due at an even pace; bursts go ahead of it
-        self._held_until = -math.inf
-        self._refused_at: float | None = None  # None: the pace is the configured one, or on its way there
-        self._changed_at = -math.inf
-        self._is_raised = False  # since the last refusal
-        self._probe_after_s = PROBE_AFTER_S
-        self._sent: deque[float] = deque(maxlen=64)  # when the latest requests went out, refused ones left out
+        self._pace = Pace(per_minute=per_minute, careful=careful)
         self._turn = asyncio.Lock()  # wakes its waiters in the order they came
 
     @property
     def held(self) -> timedelta:
         """How long the provider still wants nothing to be sent; zero where it does not mind."""
-        return timedelta(seconds=max(0.0, self._held_until - self._clock.monotonic()))
+        return timedelta(seconds=max(0.0, self._pace.held_until - self._clock.monotonic()))
 
     async def admit(self) -> None:
         """Return when one more request may be sent."""
         async with self._turn:
-            while (delay := self._ready_at() - self._clock.monotonic()) > _TINY_S:
+            while delay := self._pace.take(self._clock.monotonic()):
                 await self._clock.sleep(delay)
-            self._probe()
-            self._due = max(self._due, self._clock.monotonic()) + self._interval_s
 
     def sent(self) -> float:
-        """Note that a request goes out now; returns when, for `accepted` and `refused`."""
+        """Note that a request goes out now; returns when, for `refused`."""
         now = self._clock.monotonic()
-        self._sent.append(now)
+        self._pace.note_sent(now)
         return now
 
-    def accepted(self) -> None:
+    async def accepted(self) -> None:
         """A request was not refused for its pace."""
-        if self._refused_at is None:
-            self._quicken()
+        self._pace.accepted()
 
-    def refused(self, sent_at: float, wait: timedelta, stated: Limit | None = None) -> None:
+    async def refused(self, sent_at: float, wait: timedelta, stated: Limit | None = None) -> None:
         """The request of `sent_at` was one too many: wait that long, and go on more slowly, or as `stated`."""
-        now = self._clock.monotonic()
-        reset = now + wait.total_seconds()
-        if sent_at in self._sent:
-            self._sent.remove(sent_at)
-        self._held_until = max(self._held_until, reset + _MARGIN_S)
-        was_learned = self._refused_at is not None
-        if self._refused_at is None or sent_at > self._refused_at:  # else it was under way before the lesson
-            self._learn(sent_at, reset, stated, was_learned=was_learned)
-        self._refused_at = self._changed_at = now
-        self._due = max(self._due, self._held_until)
-
-    def _learn(self, sent_at: float, reset: float, stated: Limit | None, *, was_learned: bool) -> None:
-        slower = 2 * self._interval_s if was_learned or not self._careful else self._interval_s
-        is_probe = was_learned and self._is_raised  # then the pace before it was good
-        burst = 1
-        if stated is not None:
-            burst = stated.burst
-            slower = max(60.0 / (stated.per_minute * HEADROOM), self._full_s)
-        elif self._careful and not is_probe:
-            last = max((moment for moment in self._sent if moment < sent_at), default=sent_at)
-            slower = max(slower, min(LONGEST_GUESS_S, (reset - last) / HEADROOM))
-        if is_probe:
-            self._probe_after_s = min(LONGEST_PROBE_S, 2 * self._probe_after_s)
-        self._is_raised = False
-        self._interval_s, self._burst = min(slower, LONGEST_INTERVAL_S), min(burst, self._full_burst)
-
-    def _ready_at(self) -> float:
-        return max(self._held_until, self._due - (self._burst - 1) * self._interval_s)
-
-    def _probe(self) -> None:
-        now = self._clock.monotonic()
-        if self._refused_at is not None and now - self._changed_at >= self._probe_after_s:
-            self._changed_at, self._is_raised = now, True
-            self._quicken()
-
-    def _quicken(self) -> None:
-        self._interval_s = max(self._full_s, self._interval_s / 2)
-        if self._interval_s <= self._full_s:
-            self._burst, self._refused_at, self._probe_after_s = self._full_burst, None, PROBE_AFTER_S
+        self._pace.refused(self._clock.monotonic(), sent_at, wait.total_seconds(), stated)

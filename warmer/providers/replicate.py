@@ -20,10 +20,11 @@ from warmer.core.schema_input import component, kind_of
 from warmer.core.spec import AccountSpec, Target, TargetKind
 from warmer.core.units import format_instant
 from warmer.errors import Doubtful, ModelRefused, ProviderError, Throttled, Unavailable, Unreachable
-from warmer.ports import RECENT_AT_MOST, Clock
+from warmer.ports import RECENT_AT_MOST, Clock, Notes
 from warmer.providers.deployments import Deployments, deployment_path
 from warmer.providers.problems import problem_of, stated_limit
 from warmer.providers.rate import RateBudget
+from warmer.providers.rate_shared import SharedRate
 from warmer.providers.replies import at, is_id, page_of, prediction_of, word
 from warmer.providers.wire import TIMEOUT_S, Reply, Wire
 
@@ -37,6 +38,8 @@ SHORT_WAIT = timedelta(seconds=10)
 SKEW_NOTED_S = 2.0
 """The Date header counts whole seconds and is a journey old: less is no skew, and a longer journey tells none."""
 MIN_CANCEL_AFTER_S = 5
+_READS_AT_ONCE = 10
+"""Of the reads that processes share, this many are taken together."""
 
 
 class Replicate:
@@ -51,16 +54,22 @@ class Replicate:
         transport: httpx.AsyncBaseTransport | None = None,
         timeout_s: float = TIMEOUT_S,
         jitter: Callable[[], float] = random.random,
+        notes: Notes | None = None,
     ) -> None:
         """Raises UsageError for an address to which no token may go, AccountRefused for a token that cannot be one.
 
-        `timeout_s` is the longest silence within a reply, in seconds; `jitter` gives numbers from 0 to 1.
+        `timeout_s` is the longest silence within a reply, in seconds; `jitter` gives numbers from 0 to 1. Given
+        `notes`, all processes that have them keep to the account's rate together.
         """
         self._wire = Wire(account.base_url, token, transport=transport, timeout_s=timeout_s)
         self._clock = clock
         self._jitter = jitter
-        self._creates = RateBudget(clock, account.creates_per_minute, careful=True)
-        self._reads = RateBudget(clock, account.reads_per_minute)
+        self._creates: RateBudget | SharedRate = RateBudget(clock, account.creates_per_minute, careful=True)
+        self._reads: RateBudget | SharedRate = RateBudget(clock, account.reads_per_minute)
+        if notes is not None:
+            creates, reads = (f"{what} of {account.label}" for what in ("creates", "reads"))
+            self._creates = SharedRate(clock, notes, creates, account.creates_per_minute, careful=True)
+            self._reads = SharedRate(clock, notes, reads, account.reads_per_minute, batch=_READS_AT_ONCE)
         self._skew = timedelta(0)
         self._deployments = Deployments(read=self._read, change=self._once)
 
@@ -127,9 +136,9 @@ class Replicate:
         if reply.status == 429:
             problem = self._problem(reply, about, creating=True)
             if isinstance(problem, Throttled):
-                self._creates.refused(sent_at, problem.retry_after, stated_limit(reply.body))
+                await self._creates.refused(sent_at, problem.retry_after, stated_limit(reply.body))
             raise problem
-        self._creates.accepted()
+        await self._creates.accepted()
         if not 200 <= reply.status < 300:
             raise self._problem(reply, about, creating=True)
         prediction = prediction_of(reply.body, self._provider_now())
@@ -267,11 +276,11 @@ class Replicate:
                 failed = Unavailable(str(exc))
                 continue
             if 200 <= reply.status < 300:
-                self._reads.accepted()
+                await self._reads.accepted()
                 return reply
             failed = self._problem(reply, about)
             if isinstance(failed, Throttled):
-                self._reads.refused(sent_at, failed.retry_after)
+                await self._reads.refused(sent_at, failed.retry_after)
                 if failed.retry_after <= SHORT_WAIT:
                     continue
             elif isinstance(failed, Unavailable) and reply.status >= 500:
@@ -285,11 +294,11 @@ class Replicate:
         sent_at = self._reads.sent()
         reply = await self._send(method, path, body=body, headers={"Content-Type": "application/json"})
         if 200 <= reply.status < 300:
-            self._reads.accepted()
+            await self._reads.accepted()
             return reply
         problem = self._problem(reply, about)
         if isinstance(problem, Throttled):
-            self._reads.refused(sent_at, problem.retry_after)
+            await self._reads.refused(sent_at, problem.retry_after)
         raise problem
 
     async def _send(

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import pytest
+
+from warmer.errors import LedgerError
+from warmer.providers.rate import Limit, RateBudget
+from warmer.providers.rate_shared import SharedRate
+from warmer.testing import VirtualClock, run
+
+
+class Board:
+    """Notes in memory, whose clock is set apart from that of the processes."""
+
+    def __init__(self, ahead_s: float = 1e9) -> None:
+        self.texts: dict[str, str] = {}
+        self.ahead_s, self.changes, self.broken = ahead_s, 0, False
+
+    def change_note(self, name: str, change: Callable[[str, float], str]) -> None:
+        if self.broken:
+            raise LedgerError("gone")
+        self.changes += 1
+        self.texts[name] = change(self.texts.get(name, ""), asyncio.get_running_loop().time() + self.ahead_s)
+
+
+def clock() -> VirtualClock:
+    return VirtualClock(datetime(2026, 11, 21, tzinfo=UTC))
+
+
+def rates(board: Board, count: int, per_minute: float, **more: Any) -> list[SharedRate]:
+    random = Random(7)
+    return [SharedRate(clock(), board, "creates", per_minute, jitter=random.random, **more) for _ in range(count)]
+
+
+async def keep_sending(rate: SharedRate | RateBudget, until_s: float) -> list[float]:
+    """When each went out."""
+    loop, sent = asyncio.get_running_loop(), list[float]()
+    while True:
+        await rate.admit()
+        if loop.time() > until_s:
+            return sent
+        sent.append(loop.time())
+        rate.sent()
+        await rate.accepted()
+
+
+def test_all_together_keep_to_the_rate_and_use_it_up() -> None:
+    async def scene() -> list[list[float]]:
+        return await asyncio.gather(*(keep_sending(rate, 600) for rate in rates(Board(), 3, 60)))
+
+    sent = run(scene())
+    moments = sorted(moment for one in sent for moment in one)
+    assert 0.95 * 540 < len(moments) <= 541
+    assert min(b - a for a, b in pairwise(moments)) > 60 / 54 - 0.01
+    assert min(len(one) for one in sent) > 0.2 * len(moments)
+
+
+def test_one_alone_is_as_quick_as_without_others() -> None:
+    async def scene(shared: bool) -> list[float]:
+        (one,) = rates(Board(), 1, 600, careful=True)
+        return await keep_sending(one if shared else RateBudget(clock(), 600, careful=True), 60)
+
+    alone, shared = run(scene(False)), run(scene(True))
+    assert len(shared) > 0.98 * len(alone) > 400
+    assert max(abs(a - b) for a, b in zip(alone, shared, strict=False)) < 0.2
+
+
+def test_the_careful_beginning_is_one_for_all() -> None:
+    async def scene() -> list[list[float]]:
+        return await asyncio.gather(*(keep_sending(rate, 3) for rate in rates(Board(), 4, 600, careful=True)))
+
+    moments = sorted(moment for one in run(scene()) for moment in one)
+    assert moments[:4] == pytest.approx([0, 1, 1.5, 1.75], abs=0.05)
+
+
+def test_what_one_was_refused_slows_all() -> None:
+    async def scene() -> tuple[float, float, timedelta]:
+        first, second = rates(Board(), 2, 600)
+        await first.admit()
+        await first.refused(first.sent(), timedelta(seconds=30), Limit(per_minute=6, burst=1))
+        await second.admit()
+        one = asyncio.get_running_loop().time()
+        held = second.held
+        await first.admit()
+        return one, asyncio.get_running_loop().time() - one, held
+
+    waited, pace, held = run(scene())
+    assert waited >= 31
+    assert pace == pytest.approx(60 / 5.4, abs=0.05)
+    assert held == timedelta(0)
+
+
+def test_a_refusal_is_learned_from_as_by_one_alone() -> None:
+    async def scene(shared: bool) -> float:
+        (one,) = rates(Board(), 1, 600, careful=True)
+        rate = one if shared else RateBudget(clock(), 600, careful=True)
+        sent_at = 0.0
+        for _ in range(2):
+            await rate.admit()
+            sent_at = rate.sent()
+            await asyncio.sleep(0.2)
+        await rate.refused(sent_at, timedelta(seconds=9))
+        await rate.admit()
+        begun = asyncio.get_running_loop().time()
+        await rate.admit()
+        return asyncio.get_running_loop().time() - begun
+
+    assert run(scene(True)) == pytest.approx(run(scene(False)), abs=0.05)
+
+
+@pytest.mark.parametrize("step_s", [-86_400, 86_400])
+def test_a_clock_that_is_set_holds_nobody_up(step_s: float) -> None:
+    async def scene() -> tuple[float, float]:
+        board = Board()
+        one, two = rates(board, 2, 60)
+        for rate in (one, two):
+            await rate.admit()
+        board.ahead_s += step_s
+        begun = asyncio.get_running_loop().time()
+        await two.admit()
+        await one.refused(one.sent(), timedelta(seconds=10))
+        board.ahead_s += step_s
+        await two.admit()
+        return begun, asyncio.get_running_loop().time()
+
+    begun, ended = run(scene())
+    assert ended - begun < 15
+
+
+def test_without_the_note_each_keeps_to_the_pace_it_saw() -> None:
+    async def scene() -> list[float]:
+        board = Board()
+        (one,) = rates(board, 1, 60)
+        await one.admit()
+        board.broken = True
+        sent = await keep_sending(one, 60)
+        board.broken = False
+        return sent + await keep_sending(one, 70)
+
+    sent = run(scene())
+    assert min(b - a for a, b in pairwise(sent)) > 1.0
+    assert len(sent) > 50
+
+
+def test_reads_are_taken_in_batches_that_stay_under_the_rate() -> None:
+    async def scene() -> tuple[list[list[float]], int]:
+        board = Board()
+        sent = await asyncio.gather(*(keep_sending(rate, 60) for rate in rates(board, 2, 3000, batch=10)))
+        return sent, board.changes
+
+    sent, changes = run(scene())
+    total = sum(len(one) for one in sent)
+    assert 2600 < total < 2700 + 45 + 20
+    assert changes < total / 3
