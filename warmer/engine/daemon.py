@@ -22,7 +22,7 @@ from warmer.engine.supervisor import Supervisor
 from warmer.engine.watch import POLL_S, Watched
 from warmer.errors import ConfigError, LedgerError, ProviderError, WarmerError
 from warmer.log import Event, get
-from warmer.ports import Clock, Ledger, Provider, Schedule
+from warmer.ports import Clock, Ledger, Member, Provider, Schedule
 
 CUT = timedelta(seconds=1.8)
 """How long cancelling what is left may take. Together with DRAIN under 5 s."""
@@ -87,6 +87,11 @@ class Daemon:
             await self._leave([asked, *chores])
         for chore in ended:
             chore.result()  # raises: none ends but by a bug, and a daemon half alive is worse than one restarted
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The processes that divide the beats, this one among them; none where it is alone."""
+        return self._schedule.members
 
     def stop(self) -> None:
         """Leave politely."""
