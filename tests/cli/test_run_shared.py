@@ -18,6 +18,8 @@ from harness.processes import PATIENCE_S, Daemon, Desk, Sandbox
 COUNT, EVERY_S = 30, 3.0
 SLUGS = [f"acme/model-{number}" for number in range(COUNT)]
 ROUNDING_S = 0.1
+LOOK_S = 6.0
+"""Within this time each process has looked for who takes part, and at the server's clock."""
 
 
 @pytest.fixture
@@ -218,6 +220,7 @@ def test_a_server_that_was_restarted_finds_them_all_again(world: Sandbox, tmp_pa
             own.stop()
             for daemon in daemons:
                 daemon.wait_for("ledger.failed")
+            time.sleep(13)  # longer than a connection is waited for
             own.start()
             back_at = datetime.now(UTC)
             for daemon in daemons:
@@ -247,9 +250,30 @@ def test_a_server_whose_clock_is_set_back_keeps_nobody_waiting(shared: Desk, wor
         joined(daemon)
     for by in ("-1 day", "10 years"):
         until(lambda: len(beats_at(world)) == 6)
-        time.sleep(6)  # a look at the clock, before and after
+        time.sleep(LOOK_S)
         set_clock(by)
         set_at = datetime.now(UTC)
         until(lambda at=set_at: all(sum(one > at for one in times) > 3 for times in beats_at(world).values()))
     assert [daemon.stop() for daemon in daemons] == [0, 0]
     assert doubled(world) == 0
+
+
+def test_a_floor_is_looked_after_by_one_and_then_by_another(shared: Desk, world: Sandbox) -> None:
+    entries = "{deployment: acme/upscaler, name: up, policy: floor}"
+    shared.file.write_text(shared.text(entries, top="engine: shared"), "utf-8")
+    daemons = [shared.start("run", "-c", str(shared.file)) for _ in range(2)]
+    for daemon in daemons:
+        joined(daemon)
+    until(lambda: any(daemon.events("floor.raised") for daemon in daemons))
+    looks = sum(world.get("/sandbox/totals")["replies"]["deployment"].values())
+    (first,) = (daemon for daemon in daemons if daemon.events("floor.raised"))
+    (second,) = (daemon for daemon in daemons if daemon is not first)
+    time.sleep(LOOK_S)  # until each has seen the other
+    assert first.stop() == 0
+    assert first.events("floor.left") == []
+    # It is the other one's now, who looks at it at once.
+    until(lambda: sum(world.get("/sandbox/totals")["replies"]["deployment"].values()) > looks)
+    time.sleep(LOOK_S)  # until it has seen that it is alone
+    assert second.stop() == 0
+    assert second.events("floor.raised") == []
+    assert len(second.events("floor.left")) == 1
