@@ -120,4 +120,6 @@ class RateBudget:
     def _quicken(self) -> None:
         self._interval_s = max(self._full_s, self._interval_s / 2)
         if self._interval_s <= self._full_s:
+            # Bursts are earned from now on: those that queued while the pace grew would else all go at once.
+            self._due += (self._full_burst - self._burst) * self._interval_s
             self._burst, self._refused_at, self._probe_after_s = self._full_burst, None, PROBE_AFTER_S
