@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from warmer.core.beat import (
     Answer,
@@ -22,7 +22,7 @@ from warmer.core.beat import (
 )
 from warmer.core.budget import Limit, Spending
 from warmer.core.floor import Floor, Instances, Spell
-from warmer.core.health import Gauges, Health
+from warmer.core.health import Gauges, Health, Member
 from warmer.core.history import Evidence, History
 from warmer.core.listing import Import, Page
 from warmer.core.price import Cost, Price
@@ -49,13 +49,12 @@ class Clock(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """A process that takes part in a shared schedule."""
+class OnDue(Protocol):
+    """What a schedule calls: `name` is due, and has been for `late_s` where the schedule alone can tell."""
 
-    number: int  # as in the log: `worker.joined`
-    silent_s: float  # since its last sign of life
-    is_self: bool = False
+    def __call__(self, name: str, late_s: float | None = None) -> asyncio.Task[Any] | None:
+        """The tick that is under way then, if any."""
+        ...
 
 
 class Schedule(Protocol):

@@ -15,12 +15,13 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from warmer.core.beat import BeatRequest, Contract, Prediction, Status
 from warmer.core.floor import Instances
+from warmer.core.health import Member
 from warmer.core.listing import Page
 from warmer.core.price import Billing
 from warmer.core.schema_input import component, kind_of
 from warmer.core.spec import Target, TargetKind
 from warmer.errors import ModelRefused, ProviderError, Unavailable
-from warmer.ports import RECENT_AT_MOST, Clock, Member
+from warmer.ports import RECENT_AT_MOST, Clock
 from warmer.sandbox import predictions as sandbox
 from warmer.sandbox.inputs import InvalidInputError
 from warmer.sandbox.traits import Deployment

@@ -21,7 +21,7 @@ from warmer.cli.demo_outcome import Outcome, Row
 from warmer.cli.export import WITHIN
 from warmer.core.beat import Observation, Request
 from warmer.core.budget import Cap, Limit, Period
-from warmer.core.health import Check, Health
+from warmer.core.health import Check, Health, Member
 from warmer.core.insight import Summary
 from warmer.core.plain import plain
 from warmer.report import summary_facts
@@ -95,6 +95,7 @@ def test_every_key_of_readyz_is_told_and_no_other() -> None:
             reached=(Limit(cap=cap, start=now, end=now),),
             account=None,
             models=1,
+            members=(Member(number=1, silent_s=0.5, is_self=True),),
         )
     )
     assert keys_of(plain(document)) | {"budget[]"} == told_keys("`/readyz`")

@@ -20,6 +20,7 @@ from procrastinate.schema import SchemaManager
 from structlog.testing import capture_logs
 
 from warmer.engine.schedule_shared import SharedSchedule
+from warmer.ports import OnDue
 
 PATIENCE_S = 60.0
 
@@ -39,8 +40,8 @@ class Crew:
         self.called: list[list[str]] = [[] for _ in range(count)]
         self.schedules = [SharedSchedule(self._due_of(index), server=server) for index in range(count)]
 
-    def _due_of(self, index: int) -> Callable[[str], asyncio.Task[Any] | None]:
-        def due(name: str) -> asyncio.Task[Any]:
+    def _due_of(self, index: int) -> OnDue:
+        def due(name: str, late_s: float | None = None) -> asyncio.Task[Any]:
             self.called[index].append(name)
             return asyncio.ensure_future(asyncio.sleep(0.01))
 

@@ -14,11 +14,12 @@ from engine.stage import ALWAYS, LLAMA, SDXL, Play, Stage, file_of, fixed, model
 
 from warmer.core.beat import Reason
 from warmer.core.budget import Cap, Period
+from warmer.core.health import Member
 from warmer.core.spec import Listen
 from warmer.engine.vitals import LATE_AT_MOST_S, WRITE_GOOD_FOR_S, Vitals
 from warmer.errors import ConfigError, CreditExhausted, Fault, LedgerError, WarmerError
 from warmer.ports import Vitals as Asked
-from warmer.testing import run
+from warmer.testing import VirtualSchedule, run
 
 
 class Paper:
@@ -125,17 +126,14 @@ def test_a_ledger_that_hangs_is_told_in_time_and_not_asked_again_meanwhile(db: P
 
 
 def test_a_schedule_that_calls_nobody_is_not_ready(db: Path) -> None:
-    class Asleep:
-        def start(self) -> None: ...
+    class Asleep(VirtualSchedule):
         def arm(self, name: str, delay_s: float) -> None: ...
-        def disarm(self, name: str) -> None: ...
-        def stop(self) -> None: ...
 
     async def scene() -> None:
         stage = Stage(db, fixed(LLAMA, 60))
         vitals = vitals_of(stage)
         assert not (await vitals.health()).schedule.ok  # it was not begun yet
-        stage.fleet.start(Asleep())
+        stage.fleet.start(Asleep(stage.fleet.due))
         assert (await vitals.health()).schedule.ok
         await asyncio.sleep(LATE_AT_MOST_S + 1)
         health = await vitals.health()
@@ -143,6 +141,31 @@ def test_a_schedule_that_calls_nobody_is_not_ready(db: Path) -> None:
         assert "restart" in (health.schedule.detail or "")
         stage.fleet.stop()
         assert "on its way" in ((await vitals.health()).schedule.detail or "")
+
+    run(scene())
+
+
+def test_one_of_many_is_ready_while_it_has_a_part_in_their_schedule(db: Path) -> None:
+    class Shared(VirtualSchedule):
+        is_shared = True
+
+        def arm(self, name: str, delay_s: float) -> None: ...
+
+    async def scene() -> None:
+        stage = Stage(db, fixed(LLAMA, 60))
+        vitals, schedule = vitals_of(stage), Shared(stage.fleet.due)
+        stage.fleet.start(schedule)
+        assert not (await vitals.health()).schedule.ok  # it has not joined yet
+        other, own = Member(number=1, silent_s=1.0), Member(number=2, silent_s=2.0, is_self=True)
+        schedule.members = (other, own)
+        await asyncio.sleep(LATE_AT_MOST_S + 1)  # the other one ticks
+        health = await vitals.health()
+        assert (health.ready, health.members) == (True, (other, own))
+        assert (await vitals.gauges()).members == 2
+        schedule.members = (other, replace(own, silent_s=LATE_AT_MOST_S + 1))
+        assert not (await vitals.health()).ready
+        schedule.members = ()
+        assert not (await vitals.health()).ready
 
     run(scene())
 

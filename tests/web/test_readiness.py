@@ -40,6 +40,7 @@ def test_a_daemon_that_can_do_its_work_is_ready(serving: Any) -> None:
                 "budget": [],
                 "account": None,
                 "models": 2,
+                "members": [],
             }
 
     asyncio.run(scene())

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from asyncio import Task
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from warmer import config, log
 from warmer.core.spec import Engine, Spec
 from warmer.errors import UsageError
-from warmer.ports import Clock, Ledger, Provider, Schedule
+from warmer.ports import Clock, Ledger, OnDue, Provider, Schedule
 
 if TYPE_CHECKING:  # heavy: what uses the database imports it
     from warmer.ledger import Upkeep
@@ -57,7 +56,7 @@ def provider_of(spec: Spec, clock: Clock, ledger: Ledger | None = None) -> Provi
     return Replicate(spec.account, config.read_secret(spec.account.token, os.environ), clock, notes=notes)
 
 
-def schedule_of(spec: Spec) -> Callable[[Callable[[str], Task[Any] | None]], Schedule]:
+def schedule_of(spec: Spec) -> Callable[[OnDue], Schedule]:
     """What makes the daemon's timers. Raises UsageError where the parts for shared ones are not installed."""
     if spec.engine is Engine.LOCAL or spec.ledger is None:
         from warmer.engine.schedule_local import LocalSchedule

@@ -20,6 +20,15 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A process that takes part in a shared schedule."""
+
+    number: int  # as in the log: `worker.joined`
+    silent_s: float  # since its last sign of life
+    is_self: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """What the daemon can do now.
 
@@ -33,6 +42,7 @@ class Health:
     reached: tuple[Limit, ...]  # caps that leave too little for another beat until their window is over
     account: Hold | None  # None: not paused
     models: int  # entries in force
+    members: tuple[Member, ...] = ()  # the processes that divide the beats; empty where this one has them all
 
     @property
     def ready(self) -> bool:
@@ -56,3 +66,4 @@ class Gauges:
     remaining_usd: Mapping[str, Decimal]  # by scope, the least that one of its caps leaves; empty where nobody can tell
     config_is_latest: bool  # the latest reading of the file succeeded
     config_read_at: datetime  # when it last did
+    members: int | None = None  # how many processes divide the beats; None: this one has them all

@@ -23,7 +23,7 @@ from warmer.engine.vitals import Vitals
 from warmer.engine.watch import POLL_S, Watched
 from warmer.errors import ConfigError, LedgerError, ProviderError, WarmerError
 from warmer.log import Event, get
-from warmer.ports import UNMETERED, Clock, Ledger, Listener, Meter, Provider, Schedule
+from warmer.ports import UNMETERED, Clock, Ledger, Listener, Meter, OnDue, Provider, Schedule
 
 CUT = timedelta(seconds=1.8)
 """How long cancelling what is left may take. Together with DRAIN under 5 s."""
@@ -43,7 +43,7 @@ class Daemon:
         connect: Callable[[Spec], Provider],
         ledger: Ledger,
         clock: Clock,
-        schedule: Callable[[Callable[[str], asyncio.Task[Any] | None]], Schedule] = LocalSchedule,
+        schedule: Callable[[OnDue], Schedule] = LocalSchedule,
         supervisor: Supervisor | None = None,
         listener: Listener | None = None,
         meter: Meter = UNMETERED,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from warmer.core.health import Member
 from warmer.core.spec import ModelSpec, PolicyName, Spec
 from warmer.engine.account import Account
 from warmer.engine.heartbeat import Tick
@@ -21,6 +22,8 @@ _LONGEST_NAP = timedelta(seconds=60)
 """A timer is never armed for longer: a changed wall clock or a suspended machine is noticed within this time."""
 _STAGGER = timedelta(seconds=0.25)
 """Between the first ticks of two models, so that a start is no burst."""
+_TOGETHER = timedelta(seconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AFTER_LEDGER_TROUBLE = timedelta(seconds=10)
 _AFTER_BUG = timedelta(seconds=60)
 
@@ -73,15 +76,13 @@ class Fleet:
     def start(self, schedule: Schedule) -> None:
         """Arm every model, spread over a while."""
         self._schedule = schedule
-        count = len(self.spec.models)
-        for index, model in enumerate(self.spec.models):
-            spread = min(model.interval, _STAGGER * count)
-            self._arm(model.name, self._clock.now() + spread * (index / count))
+        self._spread([model.name for model in self.spec.models])
 
-    def due(self, name: str) -> asyncio.Task[Tick] | None:
+    def due(self, name: str, late_s: float | None = None) -> asyncio.Task[Tick] | None:
         """The schedule calls: tick `name`, unless its time has not come or its last tick is still going on.
 
-        Returns the tick that is under way then. What many processes arm comes due by a clock of their own.
+        Returns the tick that is under way then. What many processes arm comes due by a clock of their own, which says
+        how late it is too.
         """
         wanted = self._wanted.get(name)
         model = self.spec.model(name)
@@ -92,7 +93,7 @@ class Fleet:
         elif not self._is_shared and wanted.left(self._clock) > timedelta(0):
             self._nap(name, wanted)
         else:
-            self._meter.tick(max(0.0, self._clock.monotonic() - wanted.monotonic))
+            self._meter.tick(max(0.0, self._clock.monotonic() - wanted.monotonic if late_s is None else late_s))
             heartbeat = self.account.heartbeat
             task = asyncio.get_running_loop().create_task(heartbeat.tick(model), name=f"tick {name}")
             self._running[name] = task
@@ -132,8 +133,7 @@ class Fleet:
                 self._schedule.disarm(name)
         for name in (*changes.added, *changes.changed):
             account.standing.forget(name)
-        for name in dict.fromkeys((*changes.added, *changes.changed, *held)):
-            self.poke(name)
+        self._spread(list(dict.fromkeys((*changes.added, *changes.changed, *held))))
         return changes
 
     @property
@@ -146,13 +146,22 @@ class Fleet:
         wanted = self._wanted.get(name)
         return wanted.wall if wanted is not None else None
 
+    @property
+    def members(self) -> tuple[Member, ...] | None:
+        """The processes that divide the beats; None where this one has them all."""
+        return tuple(self._schedule.members) if self._schedule is not None and self._schedule.is_shared else None
+
     def overdue(self) -> timedelta | None:
         """For how long the tick that is due the longest has been so; None where there is nobody to call for ticks.
 
-        By the clock that is never set: one that was put forward makes nothing late.
+        By the clock that is never set: one that was put forward makes nothing late. Where many processes divide the
+        ticks, for how long this one has given no sign of life among them.
         """
         if self._schedule is None or self._stopping:
             return None
+        if (members := self.members) is not None:
+            own = [timedelta(seconds=member.silent_s) for member in members if member.is_self]
+            return own[0] if own else None
         now = self._clock.monotonic()
         due = [wanted.monotonic for name, wanted in self._wanted.items() if name not in self._running]
         return timedelta(seconds=max(0.0, now - min(due, default=now)))
@@ -204,7 +213,15 @@ class Fleet:
         if again or current != model or abs(ahead_s(self._clock) - ahead) > STEP_S:
             next_at = now
         if next_at is not None:
-            self._arm(name, next_at)
+            self._arm(name, self._after_hold(current, next_at))
+
+    def _after_hold(self, model: ModelSpec, at: datetime) -> datetime:
+        """`at`, or somewhat later where the account's hold ends then: every model waits for that."""
+        hold = self.account.standing.account_hold
+        if hold is None or hold.until is None or abs(at - hold.until) > _TOGETHER:
+            return at
+        names = [one.name for one in self.spec.models]
+        return at + _turn(names.index(model.name) / len(names), len(names), model.interval, at)
 
     def _trouble(self, name: str, error: BaseException) -> timedelta:
         """Say what stopped a tick, and how long to wait before the next: it must not silence the model for good."""
@@ -212,6 +229,14 @@ class Fleet:
             return _AFTER_LEDGER_TROUBLE  # said by the desk
         get().error(Event.TICK_CRASHED, model=name, exc_info=error)
         return _AFTER_BUG
+
+    def _spread(self, names: Sequence[str]) -> None:
+        """Decide anew for these soon, one after another."""
+        now = self._clock.now()
+        turns = {name: index / len(names) for index, name in enumerate(names)}
+        for model in self.spec.models:
+            if model.name in turns:
+                self._arm(model.name, now + _turn(turns[model.name], len(names), model.interval, now))
 
     def _arm(self, name: str, at: datetime) -> None:
         left_s = (at - self._clock.now()).total_seconds()
@@ -226,3 +251,15 @@ class Fleet:
     @property
     def _is_shared(self) -> bool:
         return self._schedule is not None and self._schedule.is_shared
+
+
+def _turn(part: float, count: int, interval: timedelta, now: datetime) -> timedelta:
+    """How long the one at `part` (0 to 1) of `count` models waits, so that what begins together is no burst.
+
+    Where they fill the interval, each has its time by the clock: it comes in the phase that its beats had before a
+    restart, and those that went on in theirs are not met by others.
+    """
+    crowd = _STAGGER * count
+    if crowd < interval:
+        return crowd * part
+    return (interval * part - (now - _EPOCH)) % interval

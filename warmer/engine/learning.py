@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import merge
-from itertools import takewhile
 from math import log
 
 from warmer.core.adaptive import Adaptive, Notes
@@ -36,9 +35,12 @@ class _Record:
     """One model's, as far as it was read."""
 
     entry: ModelSpec
-    settled: Learned = field(default_factory=Learned)
-    until: datetime | None = None  # up to where `settled` goes
-    young: list[tuple[Evidence, Learned]] = field(default_factory=list)  # what ended since, and what was known after it
+    latest: Learned = field(default_factory=Learned)  # all that is known
+    young: list[Evidence] = field(default_factory=list)  # what of it ended after `until`
+    until: datetime | None = None
+    settled: Learned | None = None
+    """What was known without the young: kept of a model of which something once came to light late, since a belief is
+    most of what a model takes."""
     calls: list[datetime] = field(default_factory=list)
     decider: Adaptive | None = None
     worth: float | None = None  # of a cold start, in heartbeats, where the file gives its price
@@ -46,11 +48,6 @@ class _Record:
     told_s: float | None = None  # the time-out that was last said to be learned
     told_pays: bool = True
     is_new: bool = True
-
-    @property
-    def latest(self) -> Learned:
-        """All that is known."""
-        return self.young[-1][1] if self.young else self.settled
 
 
 class Learning:
@@ -100,17 +97,18 @@ class Learning:
     # -- the idle time-out -------------------------------------------------------------------------------------------
 
     def _learn(self, ledger: Ledger, record: _Record, now: datetime) -> None:
-        evidence = _evidence(ledger, record)
-        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1][0], zip(evidence, record.young, strict=False)))
-        del record.young[same:]
-        for one in evidence[same:]:
-            record.young.append((one, record.latest.after(one)))
+        evidence = _evidence(ledger, record, record.until)
+        seen = len(record.young)
+        if record.young != list(evidence[:seen]):
+            record.settled = record.settled or _settled(ledger, record)
+            record.latest, seen = record.settled, 0
+        record.latest = record.latest.after_all(evidence[seen:])
         # From here on the record of that time is whole: what comes of it later was imported, and read with a new start.
         record.until = max(now - SETTLES_IN, record.until or now - SETTLES_IN)
-        settled = bisect_right(record.young, record.until, key=lambda pair: pair[0].at)
-        if settled:
-            record.settled = record.young[settled - 1][1]
-            del record.young[:settled]
+        old = bisect_right(evidence, record.until, key=lambda one: one.at)
+        record.young = list(evidence[old:])
+        if record.settled is not None:
+            record.settled = record.settled.after_all(evidence[:old])
         self._tell_idle_timeout(record)
 
     def _tell_idle_timeout(self, record: _Record) -> None:
@@ -246,9 +244,15 @@ class Learning:
             )
 
 
-def _evidence(ledger: Ledger, record: _Record) -> Sequence[Evidence]:
-    """What was found since the record was last settled, save where a floor of ours held instances."""
-    found, target = ledger.evidence(record.entry.name, since=record.until, limit=REMEMBERED), record.entry.target
+def _settled(ledger: Ledger, record: _Record) -> Learned:
+    """What was known up to where the young begin, read anew."""
+    until = record.until
+    return Learned().after_all(one for one in _evidence(ledger, record, None) if until is None or one.at <= until)
+
+
+def _evidence(ledger: Ledger, record: _Record, since: datetime | None) -> Sequence[Evidence]:
+    """What was found since then, save where a floor of ours held instances."""
+    found, target = ledger.evidence(record.entry.name, since=since, limit=REMEMBERED), record.entry.target
     if target.kind is not TargetKind.DEPLOYMENT or not found:
         return found
     held = [

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from warmer.core.beat import Reason, Status
 from warmer.core.shard import Shard
@@ -20,7 +19,7 @@ from warmer.engine.heartbeat import Tick
 from warmer.engine.recovery import Recovery
 from warmer.engine.schedule_local import LocalSchedule
 from warmer.errors import AccountRefused, CreditExhausted, ProviderError
-from warmer.ports import Clock, Ledger, Provider, Schedule
+from warmer.ports import Clock, Ledger, OnDue, Provider, Schedule
 
 DONE, SOME_FAILED, ACCOUNT_SAID_NO, NO_MONEY_LEFT = 0, ProviderError.exit_code, AccountRefused.exit_code, 5
 
@@ -33,7 +32,7 @@ async def once(
     clock: Clock,
     lasting: timedelta | None = None,
     shard: Shard | None = None,
-    schedule: Callable[[Callable[[str], asyncio.Task[Any] | None]], Schedule] = LocalSchedule,
+    schedule: Callable[[OnDue], Schedule] = LocalSchedule,
 ) -> int:
     """Tick every model, or those of `shard`, once or for as long as `lasting`. Returns the exit code.
 
@@ -101,7 +100,7 @@ async def _short_daemon(
     clock: Clock,
     ticks: list[Tick],
     lasting: timedelta,
-    schedule: Callable[[Callable[[str], asyncio.Task[Any] | None]], Schedule],
+    schedule: Callable[[OnDue], Schedule],
 ) -> None:
     fleet = Fleet(ticked, account, clock, on_tick=ticks.append)
     timers = schedule(fleet.due)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from warmer.ports import Member
+from warmer.core.health import Member
 
 _LOOK_S = 5.0
 """Between two looks at the wall clock."""

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -19,9 +20,10 @@ from procrastinate.schema import SchemaManager
 from procrastinate.worker import Worker
 from psycopg import sql
 
+from warmer.core.health import Member
 from warmer.errors import LedgerError
 from warmer.log import Event, get
-from warmer.ports import Member
+from warmer.ports import OnDue
 
 _QUEUE, _TASK = "warmer", "warmer.tick"
 _POLL_S = 0.2
@@ -78,8 +80,8 @@ class SharedSchedule:
 
     is_shared = True
 
-    def __init__(self, on_due: Callable[[str], asyncio.Task[Any] | None], *, server: Mapping[str, Any]) -> None:
-        """`on_due` returns the tick that is under way then, if any. `server`: libpq's parameters."""
+    def __init__(self, on_due: OnDue, *, server: Mapping[str, Any]) -> None:
+        """`on_due` is told how late it is, and returns the tick that is under way then, if any. `server`: libpq's."""
         self._on_due, self._server = on_due, dict(server)
         self._names = set[str]()  # the models of this process
         self._pending = dict[str, float]()  # armed and not written yet: when, by the loop's clock
@@ -176,7 +178,7 @@ class SharedSchedule:
         await _make_queue(self._server)
         connector = procrastinate.PsycopgConnector(kwargs=self._server, min_size=1, max_size=4, timeout=10.0)
         self._app = app = procrastinate.App(connector=connector)
-        app.task(name=_TASK, queue=_QUEUE)(self._tick)
+        app.task(name=_TASK, queue=_QUEUE, pass_context=True)(self._tick)
         async with app.open_async():
             self._worker = worker = Worker(
                 app,
@@ -203,11 +205,17 @@ class SharedSchedule:
                 if isinstance(end, Exception):
                     raise end
 
-    async def _tick(self, name: str) -> None:
+    def _late_s(self, due: datetime | None) -> float | None:
+        """For how long a job has been due, by the server's clock."""
+        if due is None or self._ahead_s is None:
+            return None
+        return time.monotonic() + self._ahead_s - due.timestamp()
+
+    async def _tick(self, context: procrastinate.JobContext, name: str) -> None:
         """A job: see the tick to its end, and the next job written."""
         self._armed.discard(name)
         try:
-            tick = self._on_due(name)
+            tick = self._on_due(name, self._late_s(context.job.scheduled_at))
             if tick is not None:
                 await asyncio.wait({tick})
         finally:
@@ -261,6 +269,8 @@ class SharedSchedule:
                         self._failures = 0
                 await asyncio.sleep(_POLL_S if number is None else _LOOK_S)
         finally:
+            if not self._is_stopping:
+                self.members = ()  # nobody knows until it has joined again
             if number is not None:
                 get().info(Event.WORKER_LEFT, worker=number, why="stopped" if self._is_stopping else "failed")
 

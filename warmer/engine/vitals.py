@@ -53,6 +53,7 @@ class Vitals:
             reached=account.heartbeat.budgets.reached(caps),
             account=account.standing.account_hold,
             models=len(models),
+            members=self._fleet.members or (),
         )
 
     async def gauges(self) -> Gauges:
@@ -76,6 +77,7 @@ class Vitals:
             remaining_usd=remaining,
             config_is_latest=not self._rejected,
             config_read_at=self._read_at,
+            members=None if self._fleet.members is None else len(self._fleet.members),
         )
 
     def _config(self) -> Check:
@@ -91,7 +93,7 @@ class Vitals:
         if late is None:
             return Check(ok=False, detail="the schedule does not run: the daemon is on its way in or out")
         if late > timedelta(seconds=LATE_AT_MOST_S):
-            detail = f"a model is due for {late.total_seconds():.0f} s and nobody ticks it: restart the daemon"
+            detail = f"nobody has called for ticks that are due for {late.total_seconds():.0f} s: restart the daemon"
             return Check(ok=False, detail=detail)
         return Check(ok=True)
 

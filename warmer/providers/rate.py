@@ -136,6 +136,8 @@ class Pace:
     def _quicken(self) -> None:
         self.interval_s = max(self.full_s, self.interval_s / 2)
         if self.interval_s <= self.full_s:
+            # Bursts are earned from now on: those that queued while the pace grew would else all go at once.
+            self.due += (self.full_burst - self.burst) * self.interval_s
             self.burst, self.refused_at, self.probe_after_s = self.full_burst, None, PROBE_AFTER_S
 
 

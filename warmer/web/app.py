@@ -58,6 +58,7 @@ def readiness(health: Health) -> dict[str, Any]:
         ],
         "account": health.account and {"reason": health.account.reason, "until": health.account.until},
         "models": health.models,
+        "members": health.members,
     }
 
 

@@ -17,7 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import accumulate
+from itertools import accumulate, chain, islice
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 
 from warmer import __version__
 from warmer.core.beat import Observation, Request, Status, Verdict
-from warmer.core.health import Gauges
+from warmer.core.health import Gauges, ModelGauges
 from warmer.core.price import Cost
 from warmer.ports import Vitals
 
@@ -34,6 +34,7 @@ WAITS_S = (0.25, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 """Up to 1 s is warm and from 2.5 s cold, by themselves; a boot takes from 5 s to some minutes."""
 RUNS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 LAGS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_BATCH = 50
 _ENDS = tuple(status for status in Status if not status.is_open)
 
 
@@ -149,21 +150,33 @@ class _One(Collector):
         return ()
 
 
-def _text(families: Iterator[Metric]) -> bytes:
-    """`families` one by one: their lines as objects take ten times the space of the text."""
-    parts = []
+def _text(families: Iterable[Metric]) -> bytes:
+    """`families` one by one; several of one name are parts of it."""
+    texts = defaultdict[str, list[bytes]](list)
     for family in families:
         registry = CollectorRegistry()
         registry.register(_One(family))
-        parts.append(generate_latest(registry))
-    return b"".join(parts)
+        text, parts = generate_latest(registry), texts[family.name]
+        parts.append(text.split(b"\n", 2)[2] if parts else text)  # what it is stands on its first two lines
+    return b"".join(chain.from_iterable(texts.values()))
 
 
 # What follows runs beside the loop: no dict of a tally is gone through, only looked up in.
 
 
 def _families(tallies: Mapping[str, _Tally], lags: _Histogram, gauges: Gauges) -> Iterator[Metric]:
-    """Every metric there is."""
+    """Every metric there is, some models at a time: as objects, lines take ten times the space of their text."""
+    names = iter(tallies)
+    while some := list(islice(names, _BATCH)):
+        yield from _of_models({name: tallies[name] for name in some})
+        yield from _of_models_now({name: gauges.models[name] for name in some})
+    lag = HistogramMetricFamily("warmer_schedule_lag_seconds", "How late ticks began after they were due.")
+    lags.show(lag, [])
+    yield lag
+    yield from _of_now(gauges)
+
+
+def _of_models(tallies: Mapping[str, _Tally]) -> Iterator[Metric]:
     each = tallies.items()
     yield _filled(
         CounterMetricFamily("warmer_beats", "Beats that ended, by how.", labels=["model", "outcome"]),
@@ -197,14 +210,10 @@ def _families(tallies: Mapping[str, _Tally], lags: _Histogram, gauges: Gauges) -
         ),
         (((name, verdict), tally.calls[verdict]) for name, tally in each for verdict in Verdict),
     )
-    lag = HistogramMetricFamily("warmer_schedule_lag_seconds", "How late ticks began after they were due.")
-    lags.show(lag, [])
-    yield lag
-    yield from _of_now(gauges)
 
 
-def _of_now(gauges: Gauges) -> Iterator[Metric]:
-    each = gauges.models.items()
+def _of_models_now(models: Mapping[str, ModelGauges]) -> Iterator[Metric]:
+    each = models.items()
     yield _filled(
         GaugeMetricFamily(
             "warmer_idle_timeout_seconds",
@@ -219,6 +228,9 @@ def _of_now(gauges: Gauges) -> Iterator[Metric]:
         ),
         (((name,), now.next_at.timestamp()) for name, now in each if now.next_at is not None),
     )
+
+
+def _of_now(gauges: Gauges) -> Iterator[Metric]:
     yield _filled(
         GaugeMetricFamily(
             "warmer_budget_remaining_usd",
@@ -226,6 +238,10 @@ def _of_now(gauges: Gauges) -> Iterator[Metric]:
             labels=["scope"],
         ),
         (((scope,), float(usd)) for scope, usd in gauges.remaining_usd.items()),
+    )
+    yield _filled(
+        GaugeMetricFamily("warmer_members", "How many processes divide the beats among them.", labels=[]),
+        [] if gauges.members is None else [((), gauges.members)],
     )
     yield GaugeMetricFamily(
         "warmer_config_last_reload_successful",

@@ -7,9 +7,11 @@ time-out lies, no more. P(cold | g) = e + (1 - 2e) P(T < g), e the share of verd
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from math import exp, inf, isfinite, log
 
 import numpy as np
+import numpy.typing as npt
 
 from warmer.core.idle_timeout.shapes import GAP_STEP, SHORTEST_S, TAIL, Floats, all_shapes
 
@@ -52,6 +54,8 @@ KNOWN = 1.35
 """The interval counts as known while the band is narrower than this ratio."""
 
 _E = np.array(list(MISREADS))[:, None]
+_LN_STEP = 0.001
+Packed = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,20 +87,23 @@ class IdleTimeout:
     doubted_s: float | None = None
     """A gap whose cold verdict was so unlikely that a second heartbeat has to confirm it."""
 
-    _mass: Floats  # what is thought of each share of misreads (rows) with each shape (columns)
+    _packed_mass: Packed
     _prior: Floats  # what was thought of each shape at first
     _known_s: float | None = None  # the interval when it was last known
     _is_held: bool = False  # the interval is kept up, for one more find, against a cold verdict
 
     @classmethod
+    @cache  # a thousand models begin with one and the same
     def unknown(cls, *, prior_median_s: float = PRIOR_MEDIAN_S, prior_spread: float = PRIOR_SPREAD) -> IdleTimeout:
         """Before the first find. `prior_spread` is the sigma of ln(median): 1.6 is a factor of 5."""
         if not (0 < prior_median_s < inf and 0 < prior_spread < inf):
             raise ValueError("the prior's median and spread are positive numbers")
         prior = all_shapes().prior(prior_median_s, prior_spread)
         low, median, high = all_shapes().medians(prior, (0.1, 0.5, 0.9))
-        mass = np.outer(list(MISREADS.values()), prior)
-        return cls(interval_s=_interval_s(prior), median_s=median, band_s=(low, high), _mass=mass, _prior=prior)
+        packed = _packed(np.outer(list(MISREADS.values()), prior), prior)
+        return cls(
+            interval_s=_interval_s(prior), median_s=median, band_s=(low, high), _packed_mass=packed, _prior=prior
+        )
 
     @property
     def is_known(self) -> bool:
@@ -110,7 +117,6 @@ class IdleTimeout:
         before = self._before(find.gap_s)
         mass = before * (cold if find.cold else 1 - cold)
         mass /= mass.sum()
-        mass.flags.writeable = False
         by_shape = mass.sum(axis=0)
         low, median, high = shapes.medians(by_shape, (0.1, 0.5, 0.9))
         believed_s = _interval_s(by_shape)
@@ -130,7 +136,7 @@ class IdleTimeout:
             gaps=self.gaps + 1,
             changed=self.changed + changed,
             doubted_s=doubted_s,
-            _mass=mass,
+            _packed_mass=_packed(mass, self._prior),
             _prior=self._prior,
             _known_s=known_s,
             _is_held=is_held,
@@ -138,8 +144,8 @@ class IdleTimeout:
 
     def unsettled(self) -> IdleTimeout:
         """The belief once there is reason to think that it may all be different: as much as not."""
-        mass = 0.5 * self._mass + 0.5 * np.outer(self._mass.sum(axis=1), self._prior)
-        mass.flags.writeable = False
+        was = self._mass
+        mass = 0.5 * was + 0.5 * np.outer(was.sum(axis=1), self._prior)
         by_shape = mass.sum(axis=0)
         low, median, high = all_shapes().medians(by_shape, (0.1, 0.5, 0.9))
         return replace(
@@ -148,7 +154,7 @@ class IdleTimeout:
             median_s=median,
             band_s=(low, high),
             doubted_s=None,
-            _mass=mass,
+            _packed_mass=_packed(mass, self._prior),
             _is_held=False,
         )
 
@@ -172,6 +178,13 @@ class IdleTimeout:
         # The gaps weighed are a ladder: where its next step is past the bound, the bound itself is meant.
         return (longest_s if probe_s * exp(GAP_STEP) > longest_s else probe_s), True
 
+    @property
+    def _mass(self) -> Floats:
+        """What is thought of each share of misreads (rows) with each shape (columns)."""
+        mass: Floats = np.exp(self._packed_mass * -_LN_STEP) * self._prior
+        mass /= mass.sum()
+        return mass
+
     def _before(self, gap_s: float) -> Floats:
         """What is thought of each shape at the next find: the time-out may be another one by then.
 
@@ -180,7 +193,8 @@ class IdleTimeout:
         room = min(1.0, gap_s / self.interval_s)
         longer = np.where(all_shapes().log_interval > log(self.interval_s), self._prior, 0)
         other = SHORTER_PER_FIND * self._prior + LONGER_PER_FIND / max(longer.sum(), 1e-12) * longer
-        before: Floats = (1 - room * other.sum()) * self._mass + room * np.outer(self._mass.sum(axis=1), other)
+        mass = self._mass
+        before: Floats = (1 - room * other.sum()) * mass + room * np.outer(mass.sum(axis=1), other)
         return before
 
     def _compared(self, interval_s: float, *, is_known: bool) -> tuple[int, float | None]:
@@ -194,8 +208,9 @@ class IdleTimeout:
 
     def _best_probe_s(self, risk_per_s: float, longest_s: float) -> float | None:
         """The gap that tells most for its price, in seconds; None where none is worth it."""
-        shapes = all_shapes()
-        curve = shapes.curve(self._mass.sum(axis=0))
+        shapes, mass = all_shapes(), self._mass
+        by_shape = mass.sum(axis=0)
+        curve = shapes.curve(by_shape)
         first = int(np.searchsorted(shapes.log_gap, log(self.interval_s), side="right"))
         last = int(np.searchsorted(shapes.log_gap, log(longest_s), side="right"))
         last = min(last, int(np.searchsorted(curve, SURELY_GONE)))
@@ -204,9 +219,9 @@ class IdleTimeout:
         if last == first:
             return None
         gone, asked = curve[first:last], asked[: last - first]
-        clear = ((1 - 2 * _E) * self._mass).sum(axis=0, dtype=np.float32)[:, None]
-        by_bin = np.add.reduceat(self._mass.sum(axis=0), shapes.bins)[:, None]
-        cold = np.add.reduceat((_E * self._mass).sum(axis=0), shapes.bins)[:, None] + np.add.reduceat(
+        clear = ((1 - 2 * _E) * mass).sum(axis=0, dtype=np.float32)[:, None]
+        by_bin = np.add.reduceat(by_shape, shapes.bins)[:, None]
+        cold = np.add.reduceat((_E * mass).sum(axis=0), shapes.bins)[:, None] + np.add.reduceat(
             clear * shapes.shape_gone[:, first:last], shapes.bins
         )
         tells = _doubt(cold.sum(axis=0)) - (by_bin * _doubt(cold / by_bin)).sum(axis=0)
@@ -214,6 +229,15 @@ class IdleTimeout:
         worth = tells - HURT_PRICE * hurt - COLD_PRICE * gone
         best = int(worth.argmax())
         return exp(float(shapes.log_gap[first + best])) if worth[best] > PROBE_TELLS else None
+
+
+def _packed(mass: Floats, prior: Floats) -> Packed:
+    """`mass` over the prior, below its highest, in thousandths of ln: a thousand models have a belief each."""
+    ratio = np.log(mass / prior)
+    below = (ratio.max() - ratio) / _LN_STEP + 0.5
+    packed: Packed = np.minimum(below, np.iinfo(np.uint16).max).astype(np.uint16)
+    packed.flags.writeable = False
+    return packed
 
 
 def _interval_s(mass: Floats) -> float:
