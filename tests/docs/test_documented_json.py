@@ -98,7 +98,7 @@ def test_every_key_of_readyz_is_told_and_no_other() -> None:
             members=(Member(number=1, silent_s=0.5, is_self=True),),
         )
     )
-    assert keys_of(plain(document)) | {"budget[]"} == told_keys("`/readyz`")
+    assert keys_of(plain(document)) | {"budget[]", "members[]"} == told_keys("`/readyz`")
 
 
 def test_every_key_of_plan_is_told_and_no_other(desk: Desk) -> None:
