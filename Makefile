@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.filled
 
-.PHONY: demo test check lab bench-learning bench-policy clean
+.PHONY: demo test check lab bench-learning bench-policy soak clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -33,6 +33,10 @@ bench-learning: $(STAMP)  ## how fast an idle time-out is learned, on made-up ho
 
 bench-policy: $(STAMP)  ## the policies' goals on real traces, from ../shared/traces
 	$(BIN)/python benchmarks/policy.py
+
+MINUTES ?= 5
+soak: $(STAMP)  ## a thousand models every minute on a real daemon, with figures: make soak MINUTES=30
+	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
