@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.filled
 
-.PHONY: demo test check lab bench-learning bench-policy clean
+.PHONY: demo test check fuzz lab bench-learning bench-policy soak clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -25,6 +25,11 @@ check: $(STAMP)  ## style, types and the borders between the rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+FUZZ := tests/config/test_config_hostile.py tests/providers/test_any_reply.py tests/cli/test_traces_any_bytes.py tests/web/test_hosts.py
+
+fuzz: $(STAMP)  ## what reads foreign bytes, for some ten minutes instead of the half one it has among the tests
+	WARMER_FUZZ_TIMES=20 $(BIN)/python -m pytest -n 2 $(FUZZ)
+
 lab: $(STAMP)  ## the ways in, validated by the tools of their hosts (installs Debian packages: run as root)
 	bash tests/lab/run
 
@@ -33,6 +38,10 @@ bench-learning: $(STAMP)  ## how fast an idle time-out is learned, on made-up ho
 
 bench-policy: $(STAMP)  ## the policies' goals on real traces, from ../shared/traces
 	$(BIN)/python benchmarks/policy.py
+
+MINUTES ?= 5
+soak: $(STAMP)  ## a thousand models every minute on a real daemon, with figures: make soak MINUTES=30
+	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -131,8 +131,16 @@ def test_a_packed_reply_is_unpacked(server: Any, client: Any, body: bytes) -> No
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\nContent-Length: 3\r\n\r\n" + GOOD,
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n" + GOOD,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + GOOD,
+        b"HTTP/1.1 200 OK\r\nX:\x00\r\nContent-Length: 36\r\n\r\n" + GOOD,
+        b"HTTP/1.1 999999 OK\r\n\r\n" + GOOD,
     ],
-    ids=["long", "bomb", "cut gzip", "no gzip", "deflate", "br", "twice", "chunk", "ssh", "head"],
+    ids=[
+        *("long", "bomb", "cut gzip", "no gzip", "deflate", "br", "twice", "chunk", "ssh", "head"),
+        *("two lengths", "length below 0", "length too short", "NUL", "status"),
+    ],
 )
 def test_a_reply_that_cannot_be_taken_in_is_the_providers_fault(server: Any, client: Any, raw: bytes) -> None:
     with pytest.raises(errors.Unavailable):

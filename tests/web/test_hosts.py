@@ -7,6 +7,9 @@ import socket
 from typing import Any
 
 import pytest
+from harness.fuzz import budget
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from warmer.web.border import Hosts
 
@@ -44,6 +47,25 @@ MACHINE = socket.gethostname()
 )
 def test_an_address_of_ours_or_a_name_of_ours(host: str, local: bool, open_: bool, named: bool) -> None:
     assert (LOCAL.allow(host), OPEN.allow(host), NAMED.allow(host)) == (local, open_, named)
+
+
+@budget(500)
+@given(
+    st.text(max_size=30)
+    | st.lists(
+        st.sampled_from(
+            ["127.0.0.1", "localhost", "[::1]", "evil.example", ":", "@", ".", "%00", "[", "]", "9177", "\t", " "]
+        ),
+        max_size=6,
+    ).map("".join)
+)
+@example("[" + ":" * 10_000 + "]")
+@example("1" * 100_000)
+@example("localhost:" + "9" * 100_000)
+@example("127.0.0.1\r\nHost: evil.example")
+def test_any_host_is_ours_or_not_and_no_other_name_ever_is(host: str) -> None:
+    assert all(one.allow(host) in (True, False) for one in (LOCAL, OPEN, NAMED))
+    assert not ("evil" in host and LOCAL.allow(host))
 
 
 def test_a_request_for_another_host_is_turned_away_with_a_hint(serving: Any) -> None:

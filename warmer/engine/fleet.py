@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 
 from warmer.core.health import Member
 from warmer.core.spec import ModelSpec, PolicyName, Spec
@@ -76,7 +77,9 @@ class Fleet:
     def start(self, schedule: Schedule) -> None:
         """Arm every model, spread over a while."""
         self._schedule = schedule
-        self._spread([model.name for model in self.spec.models])
+        now, count = self._clock.now(), len(self.spec.models)
+        for index, model in enumerate(self.spec.models):
+            self._arm(model.name, now + _turn(index, count, model.interval, now))
 
     def due(self, name: str, late_s: float | None = None) -> asyncio.Task[Tick] | None:
         """The schedule calls: tick `name`, unless its time has not come or its last tick is still going on.
@@ -133,7 +136,7 @@ class Fleet:
                 self._schedule.disarm(name)
         for name in (*changes.added, *changes.changed):
             account.standing.forget(name)
-        self._spread(list(dict.fromkeys((*changes.added, *changes.changed, *held))))
+        self._spread({*changes.added, *changes.changed, *held})
         return changes
 
     @property
@@ -221,7 +224,7 @@ class Fleet:
         if hold is None or hold.until is None or abs(at - hold.until) > _TOGETHER:
             return at
         names = [one.name for one in self.spec.models]
-        return at + _turn(names.index(model.name) / len(names), len(names), model.interval, at)
+        return at + _turn(names.index(model.name), len(names), model.interval, at)
 
     def _trouble(self, name: str, error: BaseException) -> timedelta:
         """Say what stopped a tick, and how long to wait before the next: it must not silence the model for good."""
@@ -230,13 +233,13 @@ class Fleet:
         get().error(Event.TICK_CRASHED, model=name, exc_info=error)
         return _AFTER_BUG
 
-    def _spread(self, names: Sequence[str]) -> None:
-        """Decide anew for these soon, one after another."""
-        now = self._clock.now()
-        turns = {name: index / len(names) for index, name in enumerate(names)}
-        for model in self.spec.models:
-            if model.name in turns:
-                self._arm(model.name, now + _turn(turns[model.name], len(names), model.interval, now))
+    def _spread(self, names: Set[str]) -> None:
+        """Decide anew for these soon, one after another, in the order in which they would have come."""
+        now, count = self._clock.now(), len(names)
+        models = [model for model in self.spec.models if model.name in names]
+        models.sort(key=lambda model: self._wanted[model.name].monotonic if model.name in self._wanted else inf)
+        for index, model in enumerate(models):
+            self._arm(model.name, now + _crowd(count, model.interval) * (index / count))
 
     def _arm(self, name: str, at: datetime) -> None:
         left_s = (at - self._clock.now()).total_seconds()
@@ -253,13 +256,17 @@ class Fleet:
         return self._schedule is not None and self._schedule.is_shared
 
 
-def _turn(part: float, count: int, interval: timedelta, now: datetime) -> timedelta:
-    """How long the one at `part` (0 to 1) of `count` models waits, so that what begins together is no burst.
+def _crowd(count: int, interval: timedelta) -> timedelta:
+    """The time over which so many models are spread, that what begins together is no burst."""
+    return min(_STAGGER * count, interval)
+
+
+def _turn(index: int, count: int, interval: timedelta, now: datetime) -> timedelta:
+    """How long the one at `index` of `count` models waits.
 
     Where they fill the interval, each has its time by the clock: it comes in the phase that its beats had before a
-    restart, and those that went on in theirs are not met by others.
+    restart, so that it meets no other there.
     """
-    crowd = _STAGGER * count
-    if crowd < interval:
-        return crowd * part
-    return (interval * part - (now - _EPOCH)) % interval
+    crowd = _crowd(count, interval)
+    wait = crowd * (index / count)
+    return wait if crowd < interval else (wait - (now - _EPOCH)) % interval

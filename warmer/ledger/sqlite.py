@@ -61,8 +61,10 @@ class SqliteFile:
     def _make_file(self) -> None:
         path = Path(self.name)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Made here and not by SQLite: only its owner may read who called what.
+            for folder in reversed([folder for folder in path.parents if not folder.exists()]):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            # Made here and not by SQLite, which gives its log and index the same mode: only its owner may read who
+            # called what.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as exc:
             raise LedgerError(

@@ -37,6 +37,8 @@ SHORT_WAIT = timedelta(seconds=10)
 """A 429 on a read that asks for no more than this is waited out; a longer one is for the caller to know."""
 SKEW_NOTED_S = 2.0
 """The Date header counts whole seconds and is a journey old: less is no skew, and a longer journey tells none."""
+STAMPS_AGREE = timedelta(minutes=1)
+"""A create's `created_at` and its Date header are no further apart, where they are of one clock."""
 MIN_CANCEL_AFTER_S = 5
 _READS_AT_ONCE = 10
 """Of the reads that processes share, this many are taken together."""
@@ -71,6 +73,7 @@ class Replicate:
             self._creates = SharedRate(clock, notes, creates, account.creates_per_minute, careful=True)
             self._reads = SharedRate(clock, notes, reads, account.reads_per_minute, batch=_READS_AT_ONCE)
         self._skew = timedelta(0)
+        self._date_off = timedelta(0)  # how far the stamps of predictions are ahead of the Date header
         self._deployments = Deployments(read=self._read, change=self._once)
 
     def __repr__(self) -> str:
@@ -144,6 +147,7 @@ class Replicate:
         prediction = prediction_of(reply.body, self._provider_now())
         if prediction is None:
             raise Doubtful(f"the reply to the create for {about} could not be read: the prediction may be running")
+        self._note_stamp(reply, prediction.created_at)
         return prediction
 
     async def read(self, prediction_id: str) -> Prediction:
@@ -206,6 +210,10 @@ class Replicate:
 
     async def _model(self, target: Target) -> Contract:
         model = (await self._read("GET", _model_path(target), about=target.slug)).body
+        if not isinstance(model, Mapping):
+            raise Unavailable(
+                f"what the provider says of {target.slug} could not be read. It is worth another try later"
+            )
         latest = at(model, "latest_version")
         is_official = at(model, "is_official") is True
         release, version = latest, target.version or word(latest, "id")
@@ -327,6 +335,8 @@ class Replicate:
 
     def _note_date(self, reply: Reply, left: datetime, back: datetime) -> None:
         theirs = _date(reply)
+        if theirs is not None:
+            theirs += self._date_off
         journey_s = (back - left).total_seconds()
         if theirs is None or not 0 <= journey_s <= SKEW_NOTED_S:
             return
@@ -334,6 +344,13 @@ class Replicate:
         least, most = (theirs - back).total_seconds(), (theirs - left).total_seconds() + 1
         within = least < SKEW_NOTED_S and most > -SKEW_NOTED_S
         self._skew = timedelta(0) if within else timedelta(seconds=(least + most) / 2)
+
+    def _note_stamp(self, reply: Reply, created_at: datetime) -> None:
+        """The skew is that of the stamps: a Date header by another clock, such as a proxy's, is set right by them."""
+        if (theirs := _date(reply)) is not None:
+            off = created_at - theirs if abs(created_at - theirs) > STAMPS_AGREE else timedelta(0)
+            self._skew += off - self._date_off
+            self._date_off = off
 
     def _provider_now(self) -> datetime:
         return self._clock.now() + self._skew

@@ -90,10 +90,14 @@ def all_shapes() -> Shapes:
     medians = np.arange(np.log(SHORTEST_S), np.log(LONGEST_S), MEDIAN_STEP)
     log_median, sigma = np.repeat(medians, len(SIGMAS)), np.tile(list(SIGMAS), len(medians))
     log_gap = np.arange(np.log(SHORTEST_S / 2), np.log(LONGEST_S * 2), GAP_STEP)
-    peak_gone = _normal((log_gap - log_median[:, None]) / sigma[:, None])
+    # Row by row: intermediate results as large as all of it would stay with the process for good.
+    peak_gone = np.array([_normal((log_gap - one) / wide) for one, wide in zip(log_median, sigma, strict=True)])
     early, late, share = _peaks_of_shapes(len(medians))
-    shape_gone = share[:, None] * peak_gone[early] + (1 - share[:, None]) * peak_gone[late]
-    log_interval = np.array([np.interp(TAIL, curve, log_gap) for curve in shape_gone])
+    shape_gone = np.empty((len(share), len(log_gap)), np.float32)
+    log_interval = np.empty(len(share))
+    for row, (first, second, part) in enumerate(zip(early, late, share, strict=True)):
+        curve = part * peak_gone[first] + (1 - part) * peak_gone[second]
+        shape_gone[row], log_interval[row] = curve, np.interp(TAIL, curve, log_gap)
     order = np.argsort(log_interval, kind="stable")
     return Shapes(
         log_median=log_median,
@@ -103,7 +107,7 @@ def all_shapes() -> Shapes:
         share=share[order],
         log_gap=log_gap,
         peak_gone=peak_gone.astype(np.float32),
-        shape_gone=shape_gone[order].astype(np.float32),
+        shape_gone=shape_gone[order],
         log_interval=log_interval[order],
         bins=np.unique(np.floor(log_interval[order] / BIN), return_index=True)[1],
     )
