@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.filled
 
-.PHONY: demo test check fuzz lab bench-learning bench-policy soak clean
+.PHONY: demo test check fuzz lab lock audit bench-learning bench-policy soak clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -42,6 +42,17 @@ bench-policy: $(STAMP)  ## the policies' goals on real traces, from ../shared/tr
 MINUTES ?= 5
 soak: $(STAMP)  ## a thousand models every minute on a real daemon, with figures: make soak MINUTES=30
 	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
+
+lock:  ## requirements.lock anew: the newest of all that warmer needs to run, each file by its hash
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet uv
+	$(VENV)/lock/bin/uv pip compile pyproject.toml --extra sandbox --extra shared --python-version 3.11 --universal --upgrade \
+		--generate-hashes --no-header --no-emit-index-url --quiet --output-file requirements.lock
+
+audit:  ## known faults of what the lock names; asks pypi.org
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
+	$(VENV)/audit/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

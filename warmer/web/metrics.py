@@ -14,10 +14,11 @@ import asyncio
 import platform
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import accumulate, chain, islice
+from itertools import accumulate
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -34,7 +35,7 @@ WAITS_S = (0.25, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 """Up to 1 s is warm and from 2.5 s cold, by themselves; a boot takes from 5 s to some minutes."""
 RUNS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 LAGS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_BATCH = 50
+_BATCH = 100
 _ENDS = tuple(status for status in Status if not status.is_open)
 
 
@@ -126,15 +127,35 @@ class Metrics:
         """A tick began."""
         self._lags.add(late_s)
 
+    async def stream(self, vitals: Vitals) -> AsyncIterator[bytes]:
+        """All there is, of the models in the file: one that has left it loses its counts.
+
+        In parts: the whole of it, at once in memory, would stay with the process for good.
+        """
+        gauges = await vitals.gauges()
+        for gone in self._models.keys() - gauges.models.keys():
+            del self._models[gone]
+        told = [_Told(name, self._models[name], now) for name, now in gauges.models.items()]
+        texts = _texts(_families(told, self._lags, gauges))
+        while True:
+            async with self._turn:
+                # A thousand models are some 50,000 lines: not a matter for the loop that beats wait for.
+                text = await asyncio.to_thread(next, texts, None)
+            if text is None:
+                return
+            yield text
+
     async def scrape(self, vitals: Vitals) -> bytes:
-        """All there is, of the models in the file: one that has left it loses its counts."""
-        async with self._turn:
-            gauges = await vitals.gauges()
-            for gone in self._models.keys() - gauges.models.keys():
-                del self._models[gone]
-            tallies = {name: self._models[name] for name in gauges.models}
-            # A thousand models are some 50,000 lines: not a matter for the loop that beats wait for.
-            return await asyncio.to_thread(_text, _families(tallies, self._lags, gauges))
+        """The same at once."""
+        return b"".join([text async for text in self.stream(vitals)])
+
+
+class _Told(NamedTuple):
+    """What is known of one model."""
+
+    name: str
+    tally: _Tally
+    now: ModelGauges
 
 
 class _One(Collector):
@@ -150,83 +171,98 @@ class _One(Collector):
         return ()
 
 
-def _text(families: Iterable[Metric]) -> bytes:
-    """`families` one by one; several of one name are parts of it."""
-    texts = defaultdict[str, list[bytes]](list)
+def _texts(families: Iterable[Metric]) -> Iterator[bytes]:
+    """`families` one by one; several of one name in a row are parts of it."""
+    before = ""
     for family in families:
         registry = CollectorRegistry()
         registry.register(_One(family))
-        text, parts = generate_latest(registry), texts[family.name]
-        parts.append(text.split(b"\n", 2)[2] if parts else text)  # what it is stands on its first two lines
-    return b"".join(chain.from_iterable(texts.values()))
+        text = generate_latest(registry)
+        yield text.split(b"\n", 2)[2] if family.name == before else text  # what it is stands on its first two lines
+        before = family.name
 
 
 # What follows runs beside the loop: no dict of a tally is gone through, only looked up in.
 
 
-def _families(tallies: Mapping[str, _Tally], lags: _Histogram, gauges: Gauges) -> Iterator[Metric]:
-    """Every metric there is, some models at a time: as objects, lines take ten times the space of their text."""
-    names = iter(tallies)
-    while some := list(islice(names, _BATCH)):
-        yield from _of_models({name: tallies[name] for name in some})
-        yield from _of_models_now({name: gauges.models[name] for name in some})
+def _families(told: Sequence[_Told], lags: _Histogram, gauges: Gauges) -> Iterator[Metric]:
+    """Every metric there is, of some models at a time: as objects, lines take ten times the space of their text."""
+    for make in (_beats, _waits, _runs, _costs, _costs_unknown, _requests, _idle_timeouts, _next_beats):
+        for first in range(0, len(told), _BATCH):
+            yield make(told[first : first + _BATCH])
     lag = HistogramMetricFamily("warmer_schedule_lag_seconds", "How late ticks began after they were due.")
     lags.show(lag, [])
     yield lag
     yield from _of_now(gauges)
 
 
-def _of_models(tallies: Mapping[str, _Tally]) -> Iterator[Metric]:
-    each = tallies.items()
-    yield _filled(
+def _beats(told: Sequence[_Told]) -> Metric:
+    return _filled(
         CounterMetricFamily("warmer_beats", "Beats that ended, by how.", labels=["model", "outcome"]),
-        (((name, end), tally.beats[end]) for name, tally in each for end in _ENDS),
+        (((one.name, end), one.tally.beats[end]) for one in told for end in _ENDS),
     )
+
+
+def _waits(told: Sequence[_Told]) -> Metric:
     waits = HistogramMetricFamily(
         "warmer_wait_seconds", "How long beats waited, queue and boot together.", labels=["model", "verdict"]
     )
-    for name, tally in each:
+    for one in told:
         for verdict in Verdict:
-            if (histogram := tally.waits.get(verdict)) is not None:
-                histogram.show(waits, [name, verdict])
-    yield waits
+            if (histogram := one.tally.waits.get(verdict)) is not None:
+                histogram.show(waits, [one.name, verdict])
+    return waits
+
+
+def _runs(told: Sequence[_Told]) -> Metric:
     runs = HistogramMetricFamily("warmer_run_seconds", "How long beats ran.", labels=["model"])
-    for name, tally in each:
-        tally.runs.show(runs, [name])
-    yield runs
-    yield _filled(
+    for one in told:
+        one.tally.runs.show(runs, [one.name])
+    return runs
+
+
+def _costs(told: Sequence[_Told]) -> Metric:
+    return _filled(
         CounterMetricFamily("warmer_cost_usd", "What beats cost, where that is known.", labels=["model"]),
-        (((name,), float(tally.spent.shown)) for name, tally in each),
+        (((one.name,), float(one.tally.spent.shown)) for one in told),
     )
-    yield _filled(
+
+
+def _costs_unknown(told: Sequence[_Told]) -> Metric:
+    return _filled(
         CounterMetricFamily("warmer_cost_unknown", "Beats that ended at a cost nobody knows.", labels=["model"]),
-        (((name,), tally.cost_unknown) for name, tally in each),
+        (((one.name,), one.tally.cost_unknown) for one in told),
     )
-    yield _filled(
+
+
+def _requests(told: Sequence[_Told]) -> Metric:
+    return _filled(
         CounterMetricFamily(
             "warmer_requests",
             "Customers' calls that were seen to end, by what they found.",
             labels=["model", "verdict"],
         ),
-        (((name, verdict), tally.calls[verdict]) for name, tally in each for verdict in Verdict),
+        (((one.name, verdict), one.tally.calls[verdict]) for one in told for verdict in Verdict),
     )
 
 
-def _of_models_now(models: Mapping[str, ModelGauges]) -> Iterator[Metric]:
-    each = models.items()
-    yield _filled(
+def _idle_timeouts(told: Sequence[_Told]) -> Metric:
+    return _filled(
         GaugeMetricFamily(
             "warmer_idle_timeout_seconds",
             "How long the host is thought to keep an idle instance.",
             labels=["model", "bound"],
         ),
-        (((name, bound), seconds) for name, now in each for bound, seconds in now.idle_timeout_s.items()),
+        (((one.name, bound), seconds) for one in told for bound, seconds in one.now.idle_timeout_s.items()),
     )
-    yield _filled(
+
+
+def _next_beats(told: Sequence[_Told]) -> Metric:
+    return _filled(
         GaugeMetricFamily(
             "warmer_next_beat_timestamp_seconds", "When the model's next beat is decided on.", labels=["model"]
         ),
-        (((name,), now.next_at.timestamp()) for name, now in each if now.next_at is not None),
+        (((one.name,), one.now.next_at.timestamp()) for one in told if one.now.next_at is not None),
     )
 
 
