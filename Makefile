@@ -49,7 +49,7 @@ lock:  ## requirements.lock anew: the newest of all that warmer needs to run, ea
 	$(VENV)/lock/bin/uv pip compile pyproject.toml --extra sandbox --extra shared --python-version 3.11 --universal --upgrade \
 		--generate-hashes --no-header --no-emit-index-url --quiet --output-file requirements.lock
 
-audit:  ## known faults of what the lock names; asks pypi.org
+audit:  ## known faults of what the lock names; asks the package index
 	$(PYTHON) -m venv $(VENV)/audit
 	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
 	$(VENV)/audit/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
