@@ -36,7 +36,7 @@ class _Record:
 
     entry: ModelSpec
     latest: Learned = field(default_factory=Learned)  # all that is known
-    young: list[Evidence] = field(default_factory=list)  # what of it ended after `until`
+    young: Sequence[int] = ()  # hashes of what of it ended after `until`: whether it is the same is all that is asked
     until: datetime | None = None
     settled: Learned | None = None
     """What was known without the young: kept of a model of which something once came to light late, since a belief is
@@ -98,15 +98,15 @@ class Learning:
 
     def _learn(self, ledger: Ledger, record: _Record, now: datetime) -> None:
         evidence = _evidence(ledger, record, record.until)
-        seen = len(record.young)
-        if record.young != list(evidence[:seen]):
+        hashes, seen = tuple(map(hash, evidence)), len(record.young)
+        if record.young != hashes[:seen]:
             record.settled = record.settled or _settled(ledger, record)
             record.latest, seen = record.settled, 0
         record.latest = record.latest.after_all(evidence[seen:])
         # From here on the record of that time is whole: what comes of it later was imported, and read with a new start.
         record.until = max(now - SETTLES_IN, record.until or now - SETTLES_IN)
         old = bisect_right(evidence, record.until, key=lambda one: one.at)
-        record.young = list(evidence[old:])
+        record.young = hashes[old:]
         if record.settled is not None:
             record.settled = record.settled.after_all(evidence[:old])
         self._tell_idle_timeout(record)
