@@ -104,5 +104,6 @@ def test_a_ledger_that_cannot_be_used_says_what_to_do(desk: Desk) -> None:
     desk.ledger.write_text("this is no database, and long enough to be read as one" * 20)
     ran = desk.run("status", "-c", str(desk.write("{model: a/b}")))
     assert ran.code == 1
-    assert "ledger:" in ran.err
+    assert "ledger.db: file is not a database" in ran.err
+    assert "name another one under `ledger`" in ran.err
     assert "Traceback" not in ran.err
