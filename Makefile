@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.filled
 
-.PHONY: demo test check fuzz lab lock audit bench-learning bench-policy soak clean
+.PHONY: demo test check fuzz lab lock audit bench-learning bench-policy bench-pods bench-kills bench-ledger bench-shared bench-faults soak restart clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -17,7 +17,11 @@ demo: $(STAMP)  ## the main job on the embedded sandbox, in under a minute
 	$(BIN)/warmer demo
 
 test: $(STAMP)  ## every test that needs no root and no service
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+.PHONY: thorough
+thorough: $(STAMP)  ## all drawn cases of the tests that go through an eighth of them otherwise
+	WARMER_THOROUGH=1 $(BIN)/python -m pytest -n 2 tests/core/test_hours_property.py tests/core/test_advise_exhaustive.py
 
 check: $(STAMP)  ## style, types and the borders between the rooms
 	$(BIN)/ruff format --check .
@@ -25,10 +29,12 @@ check: $(STAMP)  ## style, types and the borders between the rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-FUZZ := tests/config/test_config_hostile.py tests/providers/test_any_reply.py tests/cli/test_traces_any_bytes.py tests/web/test_hosts.py
+$(VENV)/.fuzz: $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	@touch $@
 
-fuzz: $(STAMP)  ## what reads foreign bytes, for some ten minutes instead of the half one it has among the tests
-	WARMER_FUZZ_TIMES=20 $(BIN)/python -m pytest -n 2 $(FUZZ)
+fuzz: $(VENV)/.fuzz  ## what reads foreign bytes, for two minutes, or longer by hand: make fuzz MINUTES=30
+	$(BIN)/python tests/fuzz $(if $(MINUTES),--minutes $(MINUTES))
 
 lab: $(STAMP)  ## the ways in, validated by the tools of their hosts (installs Debian packages: run as root)
 	bash tests/lab/run
@@ -39,15 +45,52 @@ bench-learning: $(STAMP)  ## how fast an idle time-out is learned, on made-up ho
 bench-policy: $(STAMP)  ## the policies' goals on real traces, from ../shared/traces
 	$(BIN)/python benchmarks/policy.py
 
-MINUTES ?= 5
+.PHONY: bench-reloads
+SWAPS ?= 1000
+bench-reloads: $(STAMP)  ## swaps of the file under a running daemon, good and bad, with figures: make bench-reloads SWAPS=100
+	$(BIN)/python benchmarks/reloads.py --swaps $(SWAPS)
+
+PAIRS ?= 100
+bench-pods: $(STAMP)  ## pods of a CronJob that meet, on both kinds of ledger: make bench-pods PAIRS=20
+	$(BIN)/python benchmarks/pods.py --pairs $(PAIRS)
+
+.PHONY: bench-page
+bench-page: $(STAMP)  ## the page over 90 days of a thousand models while they beat, with figures: some ten minutes
+	$(BIN)/python benchmarks/page.py $(PAGE)
+
+KILLS ?= --shared 200 --lone 500
+bench-kills: $(STAMP)  ## kill -9 at random instants, of workers that share the beats and of lone daemons, with figures
+	$(BIN)/python benchmarks/kills.py $(KILLS)
+
+bench-faults: $(STAMP)  ## every fault at the start, in the middle, over a reload, a kill -9 and under caps: some six minutes
+	$(BIN)/python benchmarks/faults.py $(if $(SPEED),--speed $(SPEED))
+
+bench-shared: $(STAMP)  ## two workers that divide 2,000 beats a minute on a PostgreSQL, with figures: make bench-shared MINUTES=5
+	$(BIN)/python benchmarks/shared.py $(if $(MINUTES),--minutes $(MINUTES))
+
 soak: $(STAMP)  ## a thousand models every minute on a real daemon, with figures: make soak MINUTES=30
-	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
+	$(BIN)/python benchmarks/soak.py $(if $(MINUTES),--minutes $(MINUTES))
+
+restart: $(STAMP)  ## two starts of a thousand models with two thousand finds of each on record, with figures
+	$(BIN)/python benchmarks/restart.py
+
+LEDGER ?= --rows 1000000 --days 30
+bench-ledger: $(STAMP)  ## how large a ledger becomes, and how quickly it is read: make bench-ledger LEDGER="--rows 10000000 --days 365"
+	$(BIN)/python benchmarks/ledger.py $(LEDGER)
 
 lock:  ## requirements.lock anew: the newest of all that warmer needs to run, each file by its hash
 	$(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet uv
-	$(VENV)/lock/bin/uv pip compile pyproject.toml --extra sandbox --extra shared --python-version 3.11 --universal --upgrade \
+	$(VENV)/lock/bin/uv pip compile pyproject.toml --extra sandbox --extra shared --extra alerts --python-version 3.11 --universal --upgrade \
 		--generate-hashes --no-header --no-emit-index-url --quiet --output-file requirements.lock
+
+.PHONY: locked
+locked:  ## warmer installed as SECURITY.md says: by the lock, each file held against its hash
+	$(PYTHON) -m venv --clear $(VENV)/locked
+	$(VENV)/locked/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(VENV)/locked/bin/python -m pip install --quiet --no-deps .
+	$(VENV)/locked/bin/python -m pip check
+	$(VENV)/locked/bin/warmer schema | cmp - config/warmer.schema.json
 
 audit:  ## known faults of what the lock names; asks the package index
 	$(PYTHON) -m venv $(VENV)/audit
@@ -55,4 +98,4 @@ audit:  ## known faults of what the lock names; asks the package index
 	$(VENV)/audit/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .fuzz build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -55,6 +55,7 @@ catalogue = false
 account = {{creates_per_minute = {rate}, reads_per_minute = {reads}}}
 {models}
 """
+WEB = r'web\.opened.*"url": *"([^"]+)"'
 MODEL = """
 [models."{slug}"]
 kind = "greeting"
@@ -79,6 +80,10 @@ class Load:
     models: int
     every: int  # s
     policy: str
+
+    @property
+    def slugs(self) -> list[str]:
+        return [f"soak/model-{number:05}" for number in range(self.models)]
 
     @property
     def creates_per_s(self) -> float:
@@ -177,22 +182,28 @@ def quantile(share: float, counts: Mapping[float, float]) -> float:
     return low
 
 
-def soak(load: Load, folder: Path) -> list[Goal]:
-    """Run the load, and look at what came of it."""
+@contextmanager
+def hosted(load: Load, folder: Path) -> Iterator[tuple[str, Path]]:
+    """A sandbox that has the models: its address, and a file for them."""
     limits = {"rate": load.creates_per_minute, "reads": load.creates_per_minute * 5}
-    slugs = [f"soak/model-{number:05}" for number in range(load.models)]
+    slugs = load.slugs
     world, file = folder / "world.toml", folder / "warmer.yaml"
     world.write_text(WORLD.format(models="".join(MODEL.format(slug=slug) for slug in slugs), **limits))
     with running(folder, "sandbox", "--world", str(world)) as sandbox:
         url = sandbox.wait_for(r"listening (\S+)")
         entries = "".join(f"  - model: {slug}\n" for slug in slugs)
         file.write_text(FILE.format(folder=folder, url=url, policy=load.policy, every=load.every, **limits) + entries)
-        with running(
-            folder, "run", "--config", str(file)
-        ) as daemon:  # makes the ledger, which is done once in its life
+        yield url, file
+
+
+def soak(load: Load, folder: Path) -> list[Goal]:
+    """Run the load, and look at what came of it."""
+    with hosted(load, folder) as (url, file):
+        # The first makes the ledger, which is done once in its life.
+        with running(folder, "run", "--config", str(file)) as daemon:
             daemon.wait_for(r"(daemon\.ready)")
         with running(folder, "run", "--config", str(file)) as daemon:
-            web = daemon.wait_for(r'web\.opened.*"url": *"([^"]+)"')
+            web = daemon.wait_for(WEB)
             lateness, samples = watch(load, daemon, web)
             journal = json.loads(get(f"{url}/sandbox/journal"))
             replies = json.loads(get(f"{url}/sandbox/totals"))["replies"]

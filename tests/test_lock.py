@@ -18,7 +18,7 @@ PINNED = {
     for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\n]+)", LOCK, re.M)
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = ("sandbox", "postgres", "shared")
+EXTRAS = ("sandbox", "postgres", "shared", "alerts", "webhooks")
 """Of what is installed to run warmer; `dev` is not."""
 
 

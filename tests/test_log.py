@@ -7,7 +7,7 @@ import os
 import pty
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from warmer import log
 from warmer.core.beat import Reason
@@ -23,17 +22,6 @@ from warmer.core.beat import Reason
 SECRET = "r8_C4naryC4naryC4naryC4naryC4naryC4nary1"
 NOW = datetime(2026, 11, 21, 9, 0, 0, 123_456, tzinfo=UTC)
 Lines = Callable[[], list[dict[str, Any]]]
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture

@@ -105,12 +105,14 @@ class Throttled(ProviderError):
 class ModelRefused(ProviderError):
     """403, 404 or 422: the provider will not run this model as the file has it. Repeating cannot help.
 
-    `hint` says what to change in the model's entry.
+    `hint` says what to change in the model's entry, `key` at which key of it: `input`, `target` (what it names), or
+    none in particular.
     """
 
-    def __init__(self, message: str, hint: str) -> None:
+    def __init__(self, message: str, hint: str, key: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.key = key
 
 
 class ModelFailed(ProviderError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TextIO
@@ -28,7 +29,11 @@ class Event(StrEnum):
     MODEL_RESOLVED = "model.resolved"
     MODEL_DISABLED = "model.disabled"
     MODEL_ENABLED = "model.enabled"
+    MODEL_FAILED = "model.failed"
+    MODEL_RECOVERED = "model.recovered"
     MODEL_JUDGED = "model.judged"
+    VERSION_DIFFERED = "version.differed"
+    INPUT_REPLACED = "input.replaced"
     IDLE_TIMEOUT_LEARNED = "idle_timeout.learned"
     COLD_TARGET_MISSED = "cold_target.missed"
     FLOOR_RAISED = "floor.raised"
@@ -38,9 +43,17 @@ class Event(StrEnum):
     FLOOR_LEFT = "floor.left"
     ACCOUNT_PAUSED = "account.paused"
     ACCOUNT_RESUMED = "account.resumed"
+    STREAM_MISSED = "stream.missed"
     BUDGET_REACHED = "budget.reached"
+    ALERT_SENT = "alert.sent"
+    ALERT_FAILED = "alert.failed"
+    PING_FAILED = "ping.failed"
+    PING_RESUMED = "ping.resumed"
+    OVERRIDE_SET = "override.set"
+    OVERRIDE_ENDED = "override.ended"
     CONFIG_RELOADED = "config.reloaded"
     CONFIG_REJECTED = "config.rejected"
+    CONFIG_TRIED = "config.tried"
     TRAFFIC_FAILED = "traffic.failed"
     TRAFFIC_RESUMED = "traffic.resumed"
     TRAFFIC_MISSED = "traffic.missed"
@@ -51,11 +64,16 @@ class Event(StrEnum):
     TICK_CRASHED = "tick.crashed"
     WEB_OPENED = "web.opened"
     WEB_FAILED = "web.failed"
+    WEBHOOKS_OPENED = "webhooks.opened"
+    WEBHOOKS_FAILED = "webhooks.failed"
+    WEBHOOK_REFUSED = "webhook.refused"
     LIBRARY_WARNED = "library.warned"
 
 
 Now = Callable[[], datetime]
 
+_SHORTEST = 4
+"""Characters: what is shorter is in every other word."""
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 # Without local variables: one of them may be the token, or a part of it that no mask knows.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
@@ -66,8 +84,8 @@ def configure(
 ) -> None:
     """Send log lines to `stream` (default: stdout), as JSON unless it is a terminal.
 
-    Every one of `secrets` is masked wherever it stands, whoever put it there. `now` stamps the lines: the wall clock
-    unless time is sped up.
+    Every one of `secrets` is masked wherever it stands, whoever put it there, as are those of `mask`. `now` stamps the
+    lines: the wall clock unless time is sped up.
     """
     out = stream if stream is not None else sys.stdout
     as_json = json if json is not None else not out.isatty()
@@ -79,17 +97,18 @@ def configure(
             colors=out.isatty(), pad_event_to=18, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
         )
     )
-    mask = _Mask(secrets)
+    masks = _Masks(secrets)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             _stamp(now or (lambda: datetime.now(UTC))),
             _TRACEBACKS if as_json else structlog.processors.format_exc_info,
-            mask.values,
+            masks.values,
+            _hand_on,
             _order,
             renderer,
-            mask.text,
+            masks.text,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(file=out),
@@ -100,9 +119,61 @@ def configure(
     logging.captureWarnings(True)
 
 
+def lend() -> None:
+    """Send log lines, as JSON, to the standard logging of the application that warmer is part of.
+
+    Their loggers are `warmer` and below. Where the application has configured structlog, they go its way.
+    """
+    if structlog.is_configured():
+        return
+    masks = _Masks(())
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            _TRACEBACKS,
+            masks.values,
+            _hand_on,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+            masks.text,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def mask(*secrets: str) -> None:
+    """Have these masked wherever they stand from now on, for as long as this process lives."""
+    _secrets.update(secrets)
+
+
+_secrets = set[str]()
+"""Every secret this process has read: what is under way may still go with the one before."""
+
+
 def get() -> Any:
     """The logger. `log.info(Event.BEAT_DONE, model=…)`."""
     return structlog.get_logger()
+
+
+@contextmanager
+def followed(by: Callable[[Mapping[str, Any]], None]) -> Iterator[None]:
+    """Have `by` called with each line's values, secrets masked, in the thread that says it."""
+    _followers.append(by)
+    try:
+        yield
+    finally:
+        _followers.remove(by)
+
+
+_followers: list[Callable[[Mapping[str, Any]], None]] = []
+
+
+def _hand_on(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    for follower in tuple(_followers):
+        follower(event)
+    return event
 
 
 def _stamp(now: Now) -> structlog.typing.Processor:
@@ -119,21 +190,26 @@ def _order(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any
     return head | dict(event)
 
 
-class _Mask:
+class _Masks:
     """Replaces secrets by `***`: the last line of defence, not the only one."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = sorted((s for s in secrets if len(s) >= 4), key=len, reverse=True)
+        self._own = frozenset(secrets)
+        self._known = frozenset[str]()
+        self._longest_first = list[str]()
 
     def text(self, _: Any, __: str, line: Any) -> Any:
         return self._masked(line) if isinstance(line, str) else line
 
     def values(self, _: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         # Before the line is made: in JSON, a secret with a quote or a backslash would no longer look like itself.
+        if (known := self._own | _secrets) != self._known:
+            self._known = known
+            self._longest_first = sorted((one for one in known if len(one) >= _SHORTEST), key=len, reverse=True)
         return {key: plain(value, self._masked) for key, value in event.items()}
 
     def _masked(self, text: str) -> str:
-        for secret in self._secrets:
+        for secret in self._longest_first:
             text = text.replace(secret, "***")
         return text
 

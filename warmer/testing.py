@@ -138,6 +138,12 @@ class VirtualSchedule:
         """Do `work`: there is no other process."""
         await work()
 
+    def heed(self, hear: Callable[[str], None]) -> None:
+        """Nobody else speaks."""
+
+    async def say(self, word: str) -> None:
+        """Nobody else hears."""
+
     async def close(self) -> None:
         """Nothing is behind it."""
 
@@ -159,6 +165,7 @@ class WorldProvider:
         self._world_now = now
         self.failing = list[ProviderError]()
         self.skew = timedelta(0)
+        self.token_mark = ""
         self.reads = self.lists = 0
 
     def _now(self) -> datetime:
@@ -175,10 +182,10 @@ class WorldProvider:
             deployment = self._world.deployment(target.slug) if target.kind is TargetKind.DEPLOYMENT else None
             traits = self._world.model(deployment.model if deployment else target.slug)
         except NotThereError as exc:
-            raise ModelRefused(str(exc), "write a model of the world") from exc
+            raise ModelRefused(str(exc), "write a model of the world", "target") from exc
         release = traits.version(target.version) if target.version else traits.latest
         if release is None:
-            raise ModelRefused(f"{target}: no such version", "leave the version out")
+            raise ModelRefused(f"{target}: no such version", "leave the version out", "target")
         schemas: Mapping[str, Any] = release.openapi_schema["components"]["schemas"]
         takes = component(schemas, "Input")
         return Contract(
@@ -212,7 +219,9 @@ class WorldProvider:
                 cancel_after=request.deadline,
             )
         except InvalidInputError as exc:
-            raise ModelRefused(f"input: {exc}", "change `input`") from exc
+            raise ModelRefused(f"input: {exc}", "change `input`", "input") from exc
+        except NotThereError as exc:
+            raise ModelRefused(str(exc), "write a model of the world", "target") from exc
         return prediction_of(made)
 
     async def read(self, prediction_id: str) -> Prediction:
@@ -223,6 +232,20 @@ class WorldProvider:
             return prediction_of(self._world.prediction(prediction_id))
         except NotThereError as exc:
             raise Unavailable(str(exc)) from exc
+
+    async def first_output(self, stream: str) -> None:
+        """Wait until the world has made it."""
+        one = self._world.prediction(stream)
+        while not one.status.over:
+            now = self._now()
+            self._world.advance(now)
+            if one.first_token_at is not None and one.first_token_at <= now:
+                return
+            if (coming := one.next_output(now) or self._world.next_event()) is None:
+                break
+            await asyncio.sleep((coming - now).total_seconds())
+        if one.first_token_at is None:
+            raise Unavailable("the stream ended without an output")
 
     async def cancel(self, prediction_id: str) -> None:
         """Cancel in the world."""
@@ -259,6 +282,11 @@ class WorldProvider:
     def scaler(self) -> WorldProvider:
         """Itself."""
         return self
+
+    @property
+    def webhooks(self) -> None:
+        """None: there are no sockets."""
+        return
 
     async def instances(self, target: Target) -> Instances:
         """Of the deployment's current release."""
@@ -298,4 +326,5 @@ def prediction_of(one: sandbox.Prediction) -> Prediction:
         deployment=one.deployment,
         deadline=one.deadline,
         input=one.input,
+        stream=one.id if one.traits.streams else None,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from harness.postgres import Server
 from harness.processes import PATIENCE_S, Desk, Sandbox, environment
 
 
@@ -50,3 +51,13 @@ def wired(tmp_path: Path, sandbox: Sandbox) -> Iterator[Desk]:
     made = Desk(tmp_path, sandbox.url)
     yield made
     made.close()
+
+
+@pytest.fixture
+def shared(sandbox: Sandbox, tmp_path: Path, postgres: Server) -> Iterator[Desk]:
+    """A desk whose ledger several processes can share."""
+    made = Desk(tmp_path, sandbox.url)
+    made.address = postgres.database()
+    yield made
+    made.close()
+    postgres.drop(made.address)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from harness.processes import CANARY, Desk, Sandbox
+
+from warmer.cli import main
 
 INVALID = sorted((Path(__file__).parents[1] / "config" / "invalid").glob("*.yaml"))
 
@@ -15,15 +18,27 @@ def test_there_are_enough_broken_files() -> None:
     assert len(INVALID) >= 60
 
 
-@pytest.mark.parametrize("batch", range(4))
-def test_every_broken_file_ends_in_2_with_a_place_and_no_traceback(desk: Desk, batch: int) -> None:
-    for path in INVALID[batch::4]:
+def assert_refused(path: Path, code: object, out: str, err: str) -> None:
+    assert (code, out) == (2, ""), path
+    assert "Traceback" not in err, path
+    assert f"{path}:" in err, path
+    assert all(piece.isdigit() for piece in err.split(f"{path}:", 1)[1].split(":")[:2]), path
+
+
+def test_every_broken_file_ends_in_2_with_a_place_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in INVALID:
+        monkeypatch.setattr(sys, "argv", ["warmer", "check", "-c", str(path)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert_refused(path, left.value.code, *capsys.readouterr())
+
+
+def test_so_it_does_as_a_process(desk: Desk) -> None:
+    for path in INVALID[::10]:
         ran = desk.run("check", "-c", str(path))
-        assert ran.code == 2, path
-        assert ran.out == "", path
-        assert "Traceback" not in ran.err, path
-        assert f"{path}:" in ran.err, path
-        assert all(piece.isdigit() for piece in ran.err.split(f"{path}:", 1)[1].split(":")[:2]), path
+        assert_refused(path, ran.code, ran.out, ran.err)
 
 
 def test_a_huge_file_is_refused(desk: Desk) -> None:
@@ -120,3 +135,31 @@ def test_inspect_shows_the_input_that_a_beat_sends_even_an_empty_one(wired: Desk
     file = str(wired.write("{model: replicate/hello-world, input: {}}"))
     assert wired.run("inspect", "replicate/hello-world", "-c", file, "--json").document["input"] == {}
     assert sandbox.creates() == []
+
+
+def test_inspect_compares_what_a_beat_sends_with_what_runs_by_default(wired: Desk, sandbox: Sandbox) -> None:
+    file = str(wired.write("{model: stability-ai/sdxl}\n{model: meta/meta-llama-3-8b-instruct, input: {prompt: x}}"))
+    facts = wired.run("inspect", "stability-ai/sdxl", "-c", file, "--json").document
+    assert facts["smallest"]["input"] == facts["input"]
+    assert facts["effort"]["steps"] == 1
+    assert facts["default"]["effort"]["steps"] == facts["default"]["input"]["num_inference_steps"] == 50
+    assert 0 < facts["share"] <= 1 / 50
+    assert not any(facts["measured"].values())
+    shown = wired.run("inspect", "stability-ai/sdxl", "-c", file).out
+    assert "steps 1 of 50" in shown
+    assert "of the default's work" in shown
+    own = wired.run("inspect", "meta/meta-llama-3-8b-instruct", "-c", file, "--json").document
+    assert own["input"] == {"prompt": "x"}
+    assert own["smallest"]["input"]["max_tokens"] == 1
+    assert own["share"] == 1
+    assert sandbox.creates() == []
+
+
+def test_inspect_shows_what_beats_took(wired: Desk, sandbox: Sandbox) -> None:
+    file = str(wired.write("{model: replicate/hello-world, hardware: cpu}"))
+    assert wired.run("once", "-c", file).code == 0
+    measured = wired.run("inspect", "replicate/hello-world", "-c", file, "--json").document["measured"]
+    assert measured["beats"] == 1
+    assert measured["beat_run_s"] >= 0
+    assert float(measured["beat_cost_usd"]) >= 0
+    assert "1 beats in 7 days ran" in wired.run("inspect", "replicate/hello-world", "-c", file).out

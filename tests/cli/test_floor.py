@@ -34,10 +34,10 @@ def test_a_refused_raise_says_so_and_the_next_pass_makes_up_for_it(wired: Desk, 
     file = str(wired.write(FLOOR))
     for status, code in ((402, 4), (403, 3), (409, 3), (500, 3)):
         faulty(sandbox, kind="status", status=status, times=1)
-        refused = wired.run("once", "-c", file)
+        refused = wired.run("once", "--retry", "-c", file)
         assert (refused.code, refused.out.count("floor.failed")) == (code, 1)
         assert held(wired, sandbox) == 0
-    assert wired.run("once", "-c", file).code == 0
+    assert wired.run("once", "--retry", "-c", file).code == 0
     assert held(wired, sandbox) == 1
 
 

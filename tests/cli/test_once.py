@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
+import sqlite3
 from collections import Counter
+from contextlib import closing
 
-from harness.processes import Desk, Sandbox, environment
+from harness.processes import Desk, Sandbox
 
 MODELS = (
     "{model: replicate/hello-world, every: 60s}\n{model: black-forest-labs/flux-schnell, billing: official, every: 60s}"
@@ -21,22 +22,6 @@ def test_one_pass_warms_what_is_due_and_leaves(wired: Desk, sandbox: Sandbox) ->
     assert second.code == 0
     assert second.out.count('"recent_activity"') == 2
     assert len(sandbox.creates()) == 2
-
-
-def test_two_started_in_the_same_second_send_one_beat_a_model(wired: Desk, sandbox: Sandbox) -> None:
-    file = str(wired.write(MODELS))
-    command = [sys.executable, "-m", "warmer", "once", "-c", file]
-    running = [
-        subprocess.Popen(command, cwd=wired.folder, env=environment(wired.folder), stdout=subprocess.PIPE)
-        for _ in range(3)
-    ]
-    for process in running:
-        process.communicate(timeout=60)
-    assert [process.returncode for process in running] == [0, 0, 0]
-    assert Counter(call["model"] for call in sandbox.creates()) == {
-        "replicate/hello-world": 1,
-        "black-forest-labs/flux-schnell": 1,
-    }
 
 
 def test_an_empty_ledger_learns_from_the_account_s_list_who_has_called(wired: Desk, sandbox: Sandbox) -> None:
@@ -64,17 +49,55 @@ def test_a_beat_left_booting_is_finished_by_the_next_pass(wired: Desk, sandbox: 
     assert len(sandbox.creates()) == 1
 
 
-def test_exit_codes_tell_what_went_wrong(wired: Desk, sandbox: Sandbox) -> None:
-    file = str(wired.write(MODELS))
-    for status, code in ((401, 4), (402, 4), (503, 3)):
+def fault(sandbox: Sandbox, status: int | None) -> None:
+    """Creates are answered with that status from now on; None: as they should be."""
+    sandbox.clear_faults()
+    if status is not None:
         sandbox.post("/sandbox/faults", {"kind": "status", "status": status, "on": "create"})
-        assert wired.run("once", "-c", file).code == code, status
+
+
+def test_exit_codes_tell_what_went_wrong(wired: Desk, sandbox: Sandbox) -> None:
+    for status, code in ((503, 3), (401, 4)):
+        fault(sandbox, status)
         assert wired.run("once", "-c", str(wired.write(MODELS.replace("60s", "1s")))).code == code, status
-        request = __import__("urllib.request", fromlist=["Request"])
-        request.urlopen(request.Request(f"{sandbox.url}/sandbox/faults", method="DELETE"), timeout=10)
+    file = str(wired.write(MODELS))
     assert wired.run("once", "-c", "nowhere.yaml").code == 2
     assert wired.run("once", "--for", "soon", "-c", file).code == 2
     assert wired.run("once", "-c", file, "--nonsense").code == 2
+
+
+def test_passes_keep_to_a_hold_that_one_before_them_met_and_the_pause_grows(wired: Desk, sandbox: Sandbox) -> None:
+    slugs = ("replicate/hello-world", "salesforce/blip", "stability-ai/sdxl")
+    file = str(wired.write("\n".join(f"{{model: {slug}, every: 1s}}" for slug in slugs)))
+    fault(sandbox, 402)
+
+    def refused() -> int:
+        return int(sandbox.get("/sandbox/totals")["replies"].get("create", {}).get("402", 0))
+
+    def later(by_s: float) -> float:
+        """So much later; what is left of the hold then, in seconds."""
+        with closing(sqlite3.connect(wired.ledger)) as ledger, ledger:
+            ((name, value),) = ledger.execute("SELECT name, value FROM notes WHERE name LIKE 'trouble of %'")
+            note = json.loads(value)
+            left_s = note["trouble"]["ends_at"] - note["at"]
+            note["trouble"]["ends_at"] -= by_s
+            ledger.execute("UPDATE notes SET value = ? WHERE name = ?", (json.dumps(note), name))
+        return float(left_s - by_s)
+
+    first = wired.run("once", "-c", file)
+    assert (first.code, refused(), first.out.count("account.paused")) == (4, 1, 1)
+    second = wired.run("once", "-c", file)
+    assert (second.code, refused(), second.out.count("account.paused")) == (4, 1, 0)
+    assert "credit_exhausted" in second.out
+    assert 0 < later(0) <= 180
+    later(200)
+    third = wired.run("once", "-c", file)
+    assert (third.code, refused(), third.out.count("account.paused")) == (4, 2, 0)
+    assert 180 < later(0) <= 360
+    fault(sandbox, None)
+    assert wired.run("once", "-c", file).code == 4
+    back = wired.run("once", "-c", file, "--retry")
+    assert (back.code, back.out.count("account.resumed"), len(sandbox.creates())) == (0, 1, 3)
 
 
 FOUR = "\n".join(

@@ -85,7 +85,7 @@ GOOD = "t,model\n1,a\n2,a\n"
         (GOOD + "\n\n1.5,b\n", 6, "`1.5` comes after 2", "sort the rows by `t`"),
         (GOOD + "nan,a\nx\n", 4, "`nan` is no time", "seconds"),
         (b"t,model\n1,a\n2,\xff\xfe\n", None, "the text is not UTF-8", "save the file as UTF-8"),
-        (f"t,model\n1,{'a' * 200_000}\n", 2, "this is no CSV: field larger", "write `t,model`"),
+        (f"t,model\n1,{'a' * 200_000}\n", 2, "the line has 1,000 characters", "write `t,model`"),
     ],
 )
 def test_a_fault_names_its_line_and_what_to_write(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,10 @@ def test_any_bytes_are_a_trace_or_a_fault_with_its_line(
 
 def test_what_unpacks_to_far_more_is_refused_at_its_first_fault(tmp_path: Path) -> None:
     path = tmp_path / "bomb.csv.gz"
-    path.write_bytes(gzip.compress(b"t,model\n" + b"\n" * 2 + b"x" * 50_000_000, 9))
-    with pytest.raises(TraceError):
-        read_trace(path)
+    for bomb in (b"x" * 50_000_000, b'1,"' + (b"x" * 100 + b"\n") * 500_000, b'1,"' + b"\n" * 50_000_000):
+        path.write_bytes(gzip.compress(b"t,model\n" + b"\n" * 2 + bomb, 1))
+        tracemalloc.start()
+        with pytest.raises(TraceError, match=r"bomb\.csv\.gz:4: "):
+            read_trace(path)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        tracemalloc.stop()

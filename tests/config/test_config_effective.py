@@ -33,6 +33,7 @@ def test_every_default_is_written_out_and_nothing_else() -> None:
     assert shown == {
         "timezone": "UTC",
         "listen": "127.0.0.1:9177",
+        "retention": {"beats": "3d", "requests": "90d"},
         "engine": "local",
         "replicate": {
             "token": "env:REPLICATE_API_TOKEN",
@@ -49,6 +50,8 @@ def test_every_default_is_written_out_and_nothing_else() -> None:
                 "every": "auto",
                 "lead": "auto",
                 "deadline": "10m",
+                "measure": "off",
+                "alerts": "on",
                 "traffic": "auto",
             }
         ],
@@ -95,6 +98,7 @@ entries = st.builds(
             "lead": st.sampled_from(["auto", "0s", "2m", "1h"]),
             "deadline": st.sampled_from(["5s", "90s", "24h"]),
             "traffic": st.sampled_from(["auto", "off"]),
+            "measure": st.sampled_from(["first_token", "off"]),
             "self_host": st.fixed_dictionaries({"per_hour": st.decimals(0, 1000, places=4)}),
         },
     )

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmer import config
+from warmer.config.faults import MOST
 from warmer.errors import ConfigError
 
 MOST_BYTES = 50_000_000
@@ -28,11 +29,16 @@ HARMFUL = {
     "an alias many times": b"a: &a 1\nmodels: [" + b"*a," * 20_000 + b"]",
     "a number of 100,000 digits": b"models: " + b"9" * 100_000,
     "a number that is huge when written out": b"models: [{model: a/b, price: {per_second: 1e999999999}}]",
-    "a fraction of 100,000 digits": b"models: [{model: a/b, price: {per_second: 0." + b"0" * 90_000 + b"1}}]",
+    "a fraction of 100,000 digits": b"models: [{model: a/b, price: {per_second: 0." + b"0" * 9_000 + b"1}}]",
     "a duration of 100,000 letters": b"models: [{model: a/b, every: '" + b"1h" * 50_000 + b"'}]",
     "hours of 100,000 letters": b"models: [{model: a/b, hours: '" + b"Mo-Fr 08:00-20:00; " * 5_000 + b"'}]",
     "a name of 100,000 letters": b"models: [{model: a/" + b"b" * 100_000 + b"}]",
     "two thousand unknown keys": b"models: [{model: a/b}]\n" + b"".join(b"k%d: 1\n" % n for n in range(2_000)),
+    "5,000 unknown keys": b"models: [{model: a/b}]\n" + b"".join(b"k%d: 1\n" % n for n in range(5_000)),
+    "5,000 keys that are almost one of ours": b"".join(b"timezon%d: 1\n" % n for n in range(5_000)),
+    "4,000 times the same model": b"models:\n" + b"- {model: a/b}\n" * 4_000,
+    "5,000 tokens": b"models: [{model: a/b}]\n#" + b" r8_abcdefghijklmnop" * 5_000,
+    "9,000 tags": b"models:\n" + b"- !x a\n" * 9_000,
     "one key two thousand times": b"models: [{model: a/b}]\n" + b"timezone: UTC\n" * 2_000,
     "a quote without end": b'"' + b"x" * 100_000,
     "tabs": b"models:\n\t- model: a/b\n",
@@ -58,6 +64,7 @@ def test_what_is_made_to_do_harm_is_refused_with_a_place_and_little_memory(name:
         assert tracemalloc.get_traced_memory()[1] < MOST_BYTES
     finally:
         tracemalloc.stop()
+    assert len(caught.value.faults) <= MOST + 1
     for fault in caught.value.faults:
         assert fault.line >= 1
         assert fault.column >= 1
@@ -77,6 +84,7 @@ known = st.sampled_from(
     (
         *("models", "model", "deployment", "name", "hours", "every", "policy", "lead", "input", "price", "hardware"),
         *("budget", "daily", "monthly", "defaults", "replicate", "token", "base_url", "creates_per_minute", "timezone"),
+        *("public_url", "admin_token", "alerts", "to", "ping"),
         *("country", "ledger", "ledger_password", "listen", "engine", "prices", "billing", "deadline", "traffic"),
         *(
             "instances",

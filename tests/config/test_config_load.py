@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+import zoneinfo
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -84,22 +86,30 @@ def test_where_there_is_no_file_the_places_looked_at_are_named(tmp_path: Path) -
         config.find(None, {}, tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
-def test_a_daemon_does_not_wait_for_what_is_no_file(kind: str, tmp_path: Path) -> None:
-    path = tmp_path / "warmer.yaml"
-    match kind:
-        case "pipe":
-            os.mkfifo(path)
-        case "device":
-            path.symlink_to("/dev/zero")
-        case _:
-            path.mkdir()
-    with pytest.raises(ConfigError, match="no regular file") as caught:
-        config.load(path, only_file=True)
-    assert caught.value.faults[0].hint
-
-
 def test_a_file_is_read_also_where_nothing_else_is(tmp_path: Path) -> None:
     path = tmp_path / "warmer.yaml"
     path.write_bytes(SMALLEST)
     assert config.load(path, only_file=True).models[0].name == "acme/chat"
+
+
+def test_a_zone_keeps_its_rules_over_reloads_when_the_zone_database_is_another_one(tmp_path: Path) -> None:
+    london, tokyo = (
+        next(file for folder in zoneinfo.TZPATH if (file := Path(folder) / name).is_file()).read_bytes()
+        for name in ("Europe/London", "Asia/Tokyo")
+    )
+    rules, path = tmp_path / "zones" / "Test" / "Zone", tmp_path / "warmer.yaml"
+    rules.parent.mkdir(parents=True)
+    path.write_text("timezone: Test/Zone\nmodels: [{model: a/b, hours: '10:00-12:00'}]\n")
+    before = zoneinfo.TZPATH
+    zoneinfo.reset_tzpath([str(rules.parents[1])])
+    try:
+        rules.write_bytes(london)
+        running = config.load(path)
+        rules.write_bytes(tokyo)
+        reloaded = config.load(path)
+        rules.unlink()
+        assert config.load(path) == reloaded == running
+    finally:
+        zoneinfo.reset_tzpath(before)
+    opens = reloaded.models[0].hours.next_open(datetime(2026, 11, 24, tzinfo=UTC))
+    assert opens == datetime(2026, 11, 24, 10, tzinfo=UTC)  # in London, where it was read first

@@ -14,7 +14,18 @@ import pytest
 from warmer import config
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Billing, Price, price_of
-from warmer.core.spec import AccountSpec, Engine, Listen, ModelSpec, PolicyName, SecretRef, Spec, Target, TargetKind
+from warmer.core.spec import (
+    AccountSpec,
+    Alerts,
+    Engine,
+    Listen,
+    ModelSpec,
+    PolicyName,
+    SecretRef,
+    Spec,
+    Target,
+    TargetKind,
+)
 from warmer.errors import ConfigError
 
 VERSION = "0123456789abcdef" * 4
@@ -53,6 +64,8 @@ timezone: Asia/Tokyo
 country: JP
 ledger: postgresql://warmer@db.example.test:5433/warmer?sslmode=verify-full
 ledger_password: credential:ledger
+admin_token: env:ADMIN
+alerts: {{to: [env:MAIL, file:/run/secrets/pager], ping: credential:ping}}
 engine: shared
 replicate:
   token: file:/run/secrets/token
@@ -70,12 +83,19 @@ models:
     price: {{per_second: 0.000225}}
     deadline: 2m
     traffic: off
+    measure: first_token
+    alerts: off
 """)
     zone = ZoneInfo("Asia/Tokyo")
     assert spec == Spec(
         zone=zone,
         ledger="postgresql://warmer@db.example.test:5433/warmer?sslmode=verify-full",
         ledger_password=SecretRef(scheme="credential", name="ledger"),
+        admin_token=SecretRef(scheme="env", name="ADMIN"),
+        alerts=Alerts(
+            to=(SecretRef(scheme="env", name="MAIL"), SecretRef(scheme="file", name="/run/secrets/pager")),
+            ping=SecretRef(scheme="credential", name="ping"),
+        ),
         engine=Engine.SHARED,
         account=AccountSpec(
             token=SecretRef(scheme="file", name="/run/secrets/token"),
@@ -95,10 +115,56 @@ models:
                 price=Price(per_second=Decimal("0.000225"), source="file"),
                 deadline=timedelta(minutes=2),
                 traffic=False,
+                first_token=True,
+                alerts=False,
             ),
         ),
     )
-    assert spec.models[0].where == "warmer.yaml:12"
+    assert spec.models[0].where == "warmer.yaml:14"
+
+
+def test_an_entry_knows_the_lines_of_what_it_names_and_of_its_input() -> None:
+    first, second = spec_of(
+        """\
+defaults:
+  input: {n: 1}
+models:
+  - name: a
+    model: x/a
+    input:
+      n: 2
+  - deployment: x/b
+"""
+    ).models
+    places = [first.where, *(first.where_of(key) for key in ("target", "input", ""))]
+    assert [place.rpartition(":")[2] for place in places] == ["4", "5", "6", "4"]
+    assert [second.where_of(key).rpartition(":")[2] for key in ("target", "input")] == ["8", "2"]
+
+
+def test_one_address_needs_no_list_and_one_given_twice_is_one() -> None:
+    one = SecretRef(scheme="env", name="A")
+    for written in ("env:A", "[env:A]", "[env:A, env:A]"):
+        assert spec_of(f"alerts: {{to: {written}}}\nmodels: [{{model: acme/chat}}]").alerts == Alerts(to=(one,))
+
+
+@pytest.mark.parametrize(
+    ("top", "entry", "hint"),
+    [
+        ("alerts: {to: 'slack://a/b/c'}", "", "env:NAME"),
+        ("alerts: {to: []}", "", "write"),
+        ("alerts: {}", "", "write alerts: {to: env:WARMER_ALERTS}"),
+        ("alerts: off", "", "write alerts: {to: env:WARMER_ALERTS}"),
+        ("", ", alerts: false", "write `alerts: off`"),
+        ("", ", alerts: {to: env:A}", "at the top level"),
+        ("to: env:A", "", "under `alerts`"),
+    ],
+)
+def test_alerts_that_are_meant_otherwise_are_refused_with_what_to_write(top: str, entry: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        spec_of(f"{top}\nmodels: [{{model: acme/chat{entry}}}]")
+    (fault,) = refused.value.faults
+    assert hint in fault.hint
+    assert "slack" not in str(fault)
 
 
 @pytest.mark.parametrize(

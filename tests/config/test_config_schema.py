@@ -23,6 +23,7 @@ from warmer.core.spec import (
     DEFAULT_DEADLINE,
     AccountSpec,
     Listen,
+    Retention,
 )
 from warmer.core.units import format_duration
 
@@ -61,6 +62,8 @@ def test_the_schema_tells_the_defaults_that_hold() -> None:
     assert told == {
         "timezone": "UTC",
         "listen": str(Listen()),
+        "beats": format_duration(Retention().beats),
+        "requests": format_duration(Retention().requests),
         "engine": "local",
         "token": str(account.token),
         "base_url": DEFAULT_BASE_URL,
@@ -73,7 +76,9 @@ def test_the_schema_tells_the_defaults_that_hold() -> None:
         "instances": 1,
         "cold_target": f"{DEFAULT_COLD_TARGET:.0%}",
         "deadline": format_duration(DEFAULT_DEADLINE),
+        "alerts": "on",
         "traffic": "auto",
+        "measure": "off",
     }
     assert f"{AUTO_INTERVAL.total_seconds():.0f}s" in dict(keys())["every"]["description"]
 

@@ -74,7 +74,7 @@ def test_a_missing_secret_says_what_to_do(tmp_path: Path) -> None:
         (env("TOKEN"), {}, "export TOKEN"),
         (env("TOKEN"), {"TOKEN": ""}, "export TOKEN"),
         (file(tmp_path / "none"), {}, "No such file"),
-        (file(tmp_path), {}, "directory"),
+        (file(tmp_path), {}, "folder"),
         (file(empty), {}, "is empty"),
         (SecretRef(scheme="credential", name="token"), {}, "LoadCredential=token"),
         (SecretRef(scheme="credential", name="token"), {"CREDENTIALS_DIRECTORY": str(tmp_path)}, "No such file"),

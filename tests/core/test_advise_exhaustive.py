@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import pytest
+from harness.cases import cases
 
 from warmer.core.adaptive import Adaptive
 from warmer.core.advise import Advice, advise
@@ -37,7 +38,7 @@ from warmer.sandbox.predictions import Found
 from warmer.sandbox.traits import Deployment, Kind, Traits, Version, version_id
 from warmer.sandbox.world import World
 
-CASES, IN_THE_SANDBOX, IN_A_TEST = 1000, 100, 500
+CASES, IN_THE_SANDBOX, IN_A_TEST = cases(1000), cases(100), cases(500)
 DAYS = 9
 END = DAYS * 86_400.0
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
@@ -527,7 +528,7 @@ def test_advice_is_what_exhaustive_search_finds_best(first: int) -> None:
         advice = asked(case)
         if not is_best(case, advice, ways):
             wrong.append(told(case, advice, ways))
-    assert len(wrong) <= IN_A_TEST // 100, "\n".join(wrong)
+    assert len(wrong) <= 0.01 * IN_A_TEST, "\n".join(wrong)
 
 
 def test_the_cases_are_of_all_kinds_and_no_way_is_always_best() -> None:

@@ -117,6 +117,7 @@ def test_a_reason_sends_or_skips() -> None:
         "probe",
         "opening",
         "likely",
+        "ordered",
     ]
 
 

@@ -15,6 +15,7 @@ from itertools import accumulate
 from zoneinfo import ZoneInfo
 
 import pytest
+from harness.cases import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,7 +32,7 @@ ODD_DAYS = {
     "Pacific/Apia": ("2011-12-30", "2011-04-02", "2011-09-24"),  # the first was left out
     "Asia/Tehran": ("2022-03-22", "2022-09-22"),  # at midnight, the other way
 }
-WINDOWS = 10_000
+WINDOWS = cases(10_000)
 DAY = 24 * 60
 BEFORE, LENGTH = 4, 9  # days: a week end and midnights on both sides of the odd day
 WEEKDAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmer.core.beat import Observation, Reason, Request, Status, Verdict
-from warmer.core.insight import Percentiles, Summary, summarise
+from warmer.core.insight import Percentiles, Summary
+from warmer.core.insight import summarise as summarise_hours
 from warmer.core.price import FREE, UNKNOWN, Billing, Cost
+from warmer.core.rollup import beats_by_hour, calls_by_hour
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 BERLIN, ZULU = ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")
@@ -55,6 +57,10 @@ def beat(**facts: Any) -> Observation:
 
 def call(**facts: Any) -> Request:
     return replace(CALL, **facts)
+
+
+def summarise(beats: list[Observation], calls: list[Request], *, zone: ZoneInfo, **how: Any) -> tuple[Summary, ...]:
+    return summarise_hours(beats_by_hour(beats, zone), calls_by_hour(calls, zone), zone=zone, **how)
 
 
 def one(beats: list[Observation], calls: list[Request]) -> Summary:

@@ -34,7 +34,7 @@ OURS = Prediction(
 def found(
     *listed: Prediction, request: BeatRequest = REQUEST, skew_s: float = 0, known: tuple[str, ...] = ()
 ) -> str | None:
-    lost = find_lost(request, CLAIMED, listed, frozenset(known), timedelta(seconds=skew_s))
+    lost = find_lost(request, CLAIMED, listed, frozenset(known), {timedelta(seconds=skew_s)})
     return lost.id if lost else None
 
 

@@ -227,9 +227,29 @@ def test_a_state_is_on_our_own_clock_and_never_in_the_future() -> None:
         NOON - EVERY - timedelta(minutes=5),
         NOON - timedelta(minutes=5),
     )
-    behind = fold(history, now=NOON, skew=timedelta(minutes=-5))
+    behind = fold(history, now=NOON, skew=timedelta(seconds=-50))
     assert (behind.last_beat_at, behind.last_activity) == (NOON, NOON)
     assert behind.slots == 3
+
+
+def test_a_stamp_far_ahead_is_of_another_clock_and_tells_nothing() -> None:
+    history = History(last_beat_at=NOON + timedelta(hours=1), last_activity=NOON + timedelta(hours=1))
+
+    assert fold(history, now=NOON, skew=timedelta(0)).last_activity is None
+    assert fold(history, now=NOON, skew=timedelta(0)).last_beat_at == NOON  # rather one too late
+    claimed = replace(history, last_claim_at=NOON - SECOND)
+    assert fold(claimed, now=NOON, skew=timedelta(0)).last_beat_at == NOON - SECOND
+
+
+@pytest.mark.parametrize("skew", [timedelta(0), timedelta(hours=1), timedelta(hours=-1)])
+@pytest.mark.parametrize("claim_ago", [timedelta(minutes=2), timedelta(hours=1), timedelta(hours=-1)])
+def test_a_beat_is_as_young_as_its_stamp_or_its_claim_says(skew: timedelta, claim_ago: timedelta) -> None:
+    made_ago = timedelta(minutes=2)
+    history = History(last_beat_at=NOON - made_ago, last_claim_at=NOON - claim_ago)
+
+    found = fold(history, now=NOON, skew=skew).last_beat_at
+    ages = [age for age in (made_ago + skew, claim_ago) if age >= timedelta(0)]
+    assert found == (NOON - min(ages) if ages else NOON)
 
 
 def test_a_call_that_runs_is_activity_at_this_very_moment() -> None:

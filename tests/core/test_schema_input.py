@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmer.core.schema_input import component, kind_of, smallest_input, validate_input
+from warmer.core.schema_input import component, kind_of, validate_input
+from warmer.core.smallest import smallest_input
+from warmer.core.tiny_files import PNG
 
 
 def schema(properties: dict[str, Any], *required: str) -> dict[str, Any]:
@@ -31,7 +33,13 @@ def schema(properties: dict[str, Any], *required: str) -> dict[str, Any]:
         ({"type": "number", "minimum": 0.5}, 0.5),
         ({"type": "number"}, 1),
         ({"type": "boolean"}, False),
-        ({"type": "array", "items": {"type": "string"}}, []),
+        ({"type": "array", "items": {"type": "string"}}, ["hi"]),
+        ({"type": "array", "items": {"type": "string"}, "maxItems": 0}, []),
+        ({"type": ["null", "integer"], "minimum": 2}, 2),
+        ({"type": "string", "format": "date"}, "2024-01-01"),
+        ({"oneOf": [{"type": "integer", "minimum": 3, "maximum": 2}, {"type": "string", "maxLength": 1}]}, "h"),
+        ({"enum": ["a", "bb"], "minLength": 2}, "bb"),
+        ({"type": "integer", "maximum": -2}, -2),
         ({"type": "array", "items": {"type": "integer"}, "minItems": 2}, [1, 1]),
         ({"type": "object"}, {}),
         ({"anyOf": [{"type": "integer", "minimum": 2}, {"type": "null"}]}, 2),
@@ -45,14 +53,12 @@ def test_a_required_key_gets_the_cheapest_value_it_allows(property_: dict[str, A
     assert validate_input({"x": value}, whole) == ()
 
 
-def test_a_file_comes_from_the_example_or_else_is_tiny() -> None:
-    whole = schema(
-        {"image": {"type": "string", "format": "uri"}, "audio": {"type": "string", "format": "uri"}}, "image", "audio"
-    )
-    made = smallest_input(whole, {"image": "https://example.test/cat.png"})
-    assert made["image"] == "https://example.test/cat.png"
-    assert made["audio"].startswith("data:audio/wav;base64,")
-    assert smallest_input(whole, None)["image"].startswith("data:image/png;base64,")
+def test_a_file_is_tiny_unless_the_model_looks_for_something_in_it() -> None:
+    file = {"type": "string", "format": "uri"}
+    whole = schema({"image": file, "face_image": file}, "image", "face_image")
+    example = {"image": "https://example.test/cat.png", "face_image": "https://example.test/me.png"}
+    assert smallest_input(whole, example) == {"image": PNG, "face_image": "https://example.test/me.png"}
+    assert smallest_input(whole, None) == {"image": PNG, "face_image": PNG}
 
 
 def test_what_cannot_be_made_up_comes_from_the_example() -> None:
@@ -94,7 +100,9 @@ def test_a_knob_without_a_known_low_end_is_left_alone(key: str, property_: dict[
 
 def test_a_prompt_that_is_optional_on_paper_only_is_given() -> None:
     assert smallest_input(schema({"prompt": {"type": "string"}}), None) == {"prompt": "hi"}
-    assert smallest_input(schema({"prompt": {"type": "string", "default": "a cat"}}), None) == {}
+    assert smallest_input(schema({"prompt": {"type": "string", "default": "<OCR>"}}), None) == {}
+    long = {"type": "string", "default": "a cat on a sofa in the evening"}
+    assert smallest_input(schema({"prompt": long}), None) == {"prompt": "hi"}
 
 
 def test_without_a_schema_there_is_only_the_example() -> None:
@@ -175,7 +183,7 @@ def test_faults_say_what_is_wrong_where() -> None:
         ("whisper", "transcription", {"audio"}),
         ("blip", "captioning", {"image"}),
         ("hello-world", "text", {"text"}),
-        ("real-esrgan", "image", {"image"}),
+        ("real-esrgan", "image", {"image", "scale"}),
     ],
 )
 def test_models_that_look_like_real_ones_get_a_small_valid_input(name: str, kind: str, keys: set[str]) -> None:
@@ -225,3 +233,12 @@ def test_no_schema_raises(schemas: dict[str, Any], example: Any) -> None:
     assert isinstance(made, dict)
     assert all(isinstance(fault, str) for fault in validate_input(made, takes))
     assert kind_of(takes, gives)
+
+
+def test_an_author_who_asks_for_much_gets_little() -> None:
+    """A schema is the model's author's, and so is anything in it."""
+    lists: dict[str, Any] = {"type": "string", "minLength": 10**14}
+    for _ in range(10):
+        lists = {"type": "array", "items": lists, "minItems": 10**9}
+    made = smallest_input(component({"Input": schema({"x": lists, "y": lists["items"]}, "x", "y")}, "Input"), None)
+    assert len(json.dumps(made)) < 100_000

@@ -70,6 +70,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             "{model: replicate/hello-world, hardware: cpu, policy: fixed, shadow: aware}", top="budget: {daily: 9}"
         )
         assert made.run("once", "-c", str(made.file)).code == 0
+        assert made.run("warm", "replicate/hello-world", "--for", "1h", "-c", str(made.file)).code == 0
         yield made
         made.close()
     finally:
@@ -104,6 +105,12 @@ def test_every_key_of_readyz_is_told_and_no_other() -> None:
 def test_every_key_of_plan_is_told_and_no_other(desk: Desk) -> None:
     document = desk.run("plan", "--json", "-c", str(desk.file)).document
     assert keys_of(document) == told_keys("`plan --json`")
+
+
+def test_every_key_of_pause_is_told_and_no_other(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    document = desk.run("pause", "--json", "-c", str(desk.write("{model: a/b}"))).document
+    assert keys_of(document) == told_keys("`pause --json`")
 
 
 def test_every_key_of_tune_is_told_and_no_other(tmp_path: Path) -> None:

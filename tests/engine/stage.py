@@ -180,7 +180,7 @@ class Stage:
         self.ticks: list[tuple[datetime, Tick]] = []
         self.fleet = Fleet(self.spec, self.account, self.clock, on_tick=self._note, **fleet)
         self.timers = VirtualSchedule(self.fleet.due)
-        self.recovery = Recovery(self.desk, self.clock, lambda: self.account.heartbeat.out, self.fleet.poke)
+        self.recovery = Recovery(self.desk, self.clock, lambda: self.account.outgoing.out, self.fleet.poke)
         self.sweeping: asyncio.Future[None] | None = None
 
     def account_over(self, provider: Provider) -> Account:

@@ -186,3 +186,27 @@ def test_a_disarmed_timer_is_not_called_and_an_armed_one_once() -> None:
 
     with time_machine.travel(START, tick=False) as traveller:
         assert sorted(run(scene(traveller))) == ["a", "c"]
+
+
+def test_a_timer_that_is_armed_while_it_is_called_is_called_again() -> None:
+    async def scene(traveller: Any) -> int:
+        loop, wall = asyncio.get_running_loop(), WallClock(traveller)
+        calls = 0
+
+        def due(name: str) -> None:
+            nonlocal calls
+            calls += 1
+            if calls < 50:  # no virtual time passes while something is due at once
+                timers.arm(name, 0)
+
+        timers = LocalSchedule(due)
+        timers.start()
+        timers.arm("a", 1)
+        while loop.time() < 10 and calls < 50:
+            await asyncio.sleep(0.1)
+            wall.follow()
+        timers.stop()
+        return calls
+
+    with time_machine.travel(START, tick=False) as traveller:
+        assert run(scene(traveller)) == 50

@@ -79,14 +79,14 @@ def test_hours_that_cost_more_than_the_cap_are_never_begun_and_each_day_says_so_
 
     async def scene() -> list[tuple[float, int]]:
         async with Play(db, file_of(floor("08:00-20:00", six)), watch=False, start=MIDNIGHT) as play:
-            await asyncio.sleep((7 * DAY).total_seconds() - 60)
+            await asyncio.sleep((3 * DAY).total_seconds() - 60)
         return changes(play)
 
     assert run(scene()) == []
     assert [(line["scope"], line["reserve_usd"], line["spent_usd"]) for line in told(lines)] == [
         ("all models", 12 * AN_HOUR, 0)
-    ] * 7
-    assert [line["until"] for line in told(lines)] == [MIDNIGHT + number * DAY for number in range(1, 8)]
+    ] * 3
+    assert [line["until"] for line in told(lines)] == [MIDNIGHT + number * DAY for number in range(1, 4)]
     skipped = [line for line in lines if line["event"] == "beat.skipped" and line["reason"] == Reason.OVER_BUDGET]
     assert {line["cap"] for line in skipped} == {"daily of all models"}
     assert set(ticks(ledger_at(db))) == {Reason.OVER_BUDGET, Reason.CLOSED}

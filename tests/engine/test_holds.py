@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -171,5 +172,27 @@ def test_a_trial_that_boots_for_long_keeps_nobody_waiting(db: Path) -> None:
         (cold, *_), (other, *_) = stage.seconds(SDXL), stage.seconds(BLIP)
         assert abs(cold - other) < 15  # the account is well once a create is accepted, not once the boot is over
         await stage.leave()
+
+    run(scene())
+
+
+@pytest.mark.parametrize("error", [Unavailable("503"), ModelRefused("404", "another name")], ids=["503", "404"])
+def test_after_each_pause_a_model_has_one_try_and_no_two_models_keep_in_step(db: Path, error: ProviderError) -> None:
+    async def scene() -> None:
+        stage = Stage(db, *(fixed(slug, 5) for slug in FOUR))
+        stage.host.refusing["create"] = error
+        random.seed(1)  # the jitter's: of all that chance allows, some pauses are nearly alike
+        stage.start()
+        await stage.until(3600 if isinstance(error, Unavailable) else 5 * 3600)
+        await stage.leave()
+        first_s, longest_s = (10, 600) if isinstance(error, Unavailable) else (15 * 60, 6 * 3600)
+        fourth = list[float]()
+        for slug in FOUR:
+            moments = [(at - START).total_seconds() for at, name in stage.host.sent if name == slug]
+            for number, pause in enumerate(gaps(moments)):
+                whole = min(first_s * 2**number, longest_s)
+                assert 0.8 * whole <= pause <= whole + 6
+            fourth.append(moments[3])
+        assert all(later - earlier > first_s / 100 for earlier, later in pairwise(sorted(fourth)))
 
     run(scene())

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any, cast
+from datetime import timedelta
 
-from engine.stage import LLAMA, START, fixed
+from engine.stage import START
+from engine.told import ENTRY, Told, facts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warmer.core.history import Evidence
 from warmer.core.learned import Learned
-from warmer.engine.learning import SETTLES_IN, Learning
-from warmer.ports import Ledger
+from warmer.engine.learning import Learning
+from warmer.engine.lesson import SETTLES_IN
 
-ENTRY = fixed(LLAMA, 60)
 END = 200
 minutes = st.integers(0, 120)
 late = st.integers(0, SETTLES_IN // timedelta(minutes=1) - 1)
-
-
-class Told:
-    """As much of a ledger as is asked for here: the evidence that has come to light."""
-
-    def __init__(self) -> None:
-        self.known: list[Evidence] = []
-
-    def evidence(self, model: str, *, since: datetime | None = None, limit: int) -> Sequence[Evidence]:
-        return tuple(one for one in self.known if since is None or one.at > since)[-limit:]
-
-    def imported_at(self) -> None:
-        return None
-
-    def call_times(self, model: str, *, after: datetime | None = None) -> tuple[datetime, ...]:
-        return ()
-
-
-def facts(learning: Learning, told: Told, minute: int) -> tuple[Any, ...]:
-    known = learning.knowledge(cast("Ledger", told), ENTRY, START + timedelta(minutes=minute)).learned or Learned()
-    belief = known.idle_timeout
-    return belief.interval_s, belief.median_s, belief.band_s, belief.gaps, known.boots_s
 
 
 @settings(max_examples=30, deadline=None)
@@ -60,8 +36,8 @@ def test_late_news_teach_what_they_would_have_taught_in_time(
             for ended, later, gap_s, cold in sorted(finds)
             if ended + later <= minute
         ]
-        seen = facts(learning, told, minute)
-        assert seen == facts(Learning(lambda: (ENTRY,)), told, minute)
+        seen = facts(learning, told, START + timedelta(minutes=minute))
+        assert seen == facts(Learning(lambda: (ENTRY,)), told, START + timedelta(minutes=minute))
 
 
 def test_models_of_which_nothing_is_known_share_what_is_thought_of_them() -> None:

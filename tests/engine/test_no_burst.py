@@ -6,10 +6,13 @@ import asyncio
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from engine.stage import START, Stage, fixed, traits
 
+from warmer.core.hours import ActiveHours
 from warmer.core.spec import ModelSpec, Spec
 from warmer.errors import AccountRefused, Unreachable
 from warmer.sandbox.world import World
@@ -21,13 +24,13 @@ MEAN = MODELS / EVERY_S
 SLUGS = [f"acme/model-{number}" for number in range(MODELS)]
 
 
-def entries(every: float = EVERY_S) -> list[ModelSpec]:
-    return [fixed(slug, every, traffic=False) for slug in SLUGS]
+def entries(every: float = EVERY_S, **more: Any) -> list[ModelSpec]:
+    return [fixed(slug, every, traffic=False, **more) for slug in SLUGS]
 
 
-def stage_at(db: Path) -> Stage:
+def stage_at(db: Path, **more: Any) -> Stage:
     hosted = [traits(slug, boot_s=1.0, idle_timeout_s=3600) for slug in SLUGS]
-    return Stage(db, *entries(), world=World(begin=START, seed=1, models=hosted, deployments=()))
+    return Stage(db, *entries(**more), world=World(begin=START, seed=1, models=hosted, deployments=()))
 
 
 def busiest(stage: Stage) -> int:
@@ -90,6 +93,27 @@ def test_neither_is_the_end_of_a_hold(db: Path, error: AccountRefused | Unreacha
         await stage.leave()
         since = {call.model for call in stage.created() if call.created_at > START + timedelta(seconds=gone)}
         assert len(since) == MODELS
+        assert busiest(stage) < 2 * MEAN
+
+    run(scene())
+
+
+def test_neither_is_the_beginning_of_their_hours(db: Path) -> None:
+    opens = START + timedelta(minutes=10)
+    until = f"{opens:%H:%M}-{opens + timedelta(minutes=3):%H:%M}"
+    hours = ActiveHours(lines=(f"Mo-Su {until}",), zone=ZoneInfo("UTC"))
+
+    async def scene() -> None:
+        stage = stage_at(db, hours=hours)
+        stage.start()
+        await asyncio.sleep(300)
+        for slug in SLUGS:  # what is decided anew meanwhile keeps its turn
+            stage.fleet.poke(slug)
+        await asyncio.sleep(300 + 3 * EVERY_S)
+        await stage.leave()
+        firsts = {call.model: call.created_at for call in reversed(stage.created())}
+        assert len(firsts) == MODELS
+        assert all(opens <= at < opens + timedelta(seconds=EVERY_S + 2) for at in firsts.values())
         assert busiest(stage) < 2 * MEAN
 
     run(scene())

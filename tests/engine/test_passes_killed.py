@@ -11,8 +11,9 @@ import pytest
 from engine.stage import BLIP, LLAMA, SDXL, Stage, fixed, gaps, model
 
 from warmer.core.beat import Status
+from warmer.engine.alerting import Alerting
 from warmer.engine.floors import Floors
-from warmer.engine.once import _pass
+from warmer.engine.once import _Pass
 from warmer.testing import run
 
 MINUTES = 30
@@ -22,7 +23,16 @@ CALM = 4
 
 def begin(stage: Stage) -> asyncio.Future[None]:
     floors = Floors(stage.desk, stage.clock, lambda: stage.spec.models)
-    return asyncio.ensure_future(_pass(stage.spec, stage.spec, stage.account, floors, stage.desk, stage.clock, []))
+    work = _Pass(
+        spec=stage.spec,
+        own=stage.spec,
+        account=stage.account,
+        floors=floors,
+        alerting=Alerting(stage.desk, stage.clock, lambda: stage.spec, lambda: stage.account),
+        desk=stage.desk,
+        clock=stage.clock,
+    )
+    return asyncio.ensure_future(work.go())
 
 
 @pytest.mark.parametrize("seed", range(3))

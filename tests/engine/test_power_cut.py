@@ -63,7 +63,7 @@ def lived(db: Path, tmp_path: Path) -> tuple[Path, list[Contents]]:
         sa.event.listen(stage.ledger._engine, "begin", note)
         stage.start()
         await stage.customers(LLAMA, range(100, 250, 50), max_tokens=1)
-        await stage.until(330)
+        await stage.until(480)
         note(None)
         for name in SIDE_FILES:
             shutil.copy(db.with_name(name), left)

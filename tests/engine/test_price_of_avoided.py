@@ -13,6 +13,7 @@ from engine.stage import INPUT, Stage, ledger_at, model, traits
 
 from warmer.core.avoided import Avoided, avoided
 from warmer.core.hours import ActiveHours
+from warmer.core.rollup import beats_by_hour
 from warmer.core.situations import situation
 from warmer.core.spec import ModelSpec
 from warmer.core.spent import Warming
@@ -87,7 +88,9 @@ def told(db: Path, entry: ModelSpec) -> Avoided:
     learned = Learning(lambda: ()).knowledge(ledger, entry, END).learned
     beats, calls = list(ledger.beats(model=entry.name)), list(ledger.requests(model=entry.name))
     ledger.close()
-    return avoided(calls, [Warming.of(beat) for beat in beats], learned, start=BEGIN, end=END)
+    return avoided(
+        calls, [Warming.of(one) for one in beats_by_hour(beats, ZoneInfo("UTC"))], learned, start=BEGIN, end=END
+    )
 
 
 def test_the_price_of_an_avoided_cold_start_is_within_a_tenth_of_the_truth(db: Path) -> None:

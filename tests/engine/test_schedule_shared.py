@@ -41,7 +41,7 @@ class Crew:
         self.schedules = [SharedSchedule(self._due_of(index), server=server) for index in range(count)]
 
     def _due_of(self, index: int) -> OnDue:
-        def due(name: str, late_s: float | None = None) -> asyncio.Task[Any]:
+        def due(name: str, late_s: float | None = None, left: bool = False) -> asyncio.Task[Any]:
             self.called[index].append(name)
             return asyncio.ensure_future(asyncio.sleep(0.01))
 
@@ -86,6 +86,26 @@ def test_what_several_arm_is_called_for_once(address: str) -> None:
 
     asyncio.run(scene())
     assert crew.calls == {"a": 1, "b": 1, "c": 1}
+
+
+def test_what_one_says_all_hear(address: str) -> None:
+    crew, heard = Crew(address, 3), list[tuple[int, str]]()
+    for number, schedule in enumerate(crew.schedules):
+        schedule.heed(lambda word, number=number: heard.append((number, word)))
+
+    async def scene() -> None:
+        await crew.schedules[0].say("before it began")  # nobody hears that
+        async with at_work(crew):
+            await until(lambda: all(len(schedule.members) == 3 for schedule in crew.schedules))
+            for word in ("one", "tw'o é"):
+                await crew.schedules[1].say(word)
+            await crew.schedules[1].say("x" * 9000)  # more than the server takes
+            await until(lambda: len(heard) == 6)
+            await crew.schedules[2].say("three")
+            await until(lambda: len(heard) == 9)
+
+    asyncio.run(scene())
+    assert sorted(heard) == sorted((number, word) for number in range(3) for word in ("one", "tw'o é", "three"))
 
 
 def test_the_sooner_of_two_times_holds(address: str) -> None:

@@ -48,7 +48,7 @@ class Door:
         self.closed = False
         self.vitals: Asked | None = None
 
-    async def open(self, at: Listen | None, vitals: Asked) -> None:
+    async def open(self, at: Listen | None, vitals: Asked, *more: object) -> None:
         self.opened.append(at)
         self.vitals = vitals
 

@@ -1,19 +1,14 @@
-"""How long properties are tried: the same few hundred examples in each run of the tests, and more of others by hand."""
+"""How long properties are tried: the same few hundred examples in each run of the tests. `make fuzz` looks for more."""
 
 from __future__ import annotations
 
-import os
-
 from hypothesis import HealthCheck, settings
-
-TIMES = int(os.environ.get("WARMER_FUZZ_TIMES", "1"))
-"""`make fuzz` sets it: so many times more examples, drawn anew in each run."""
 
 
 def budget(examples: int) -> settings:
     return settings(
-        max_examples=examples * TIMES,
-        derandomize=TIMES == 1,
+        max_examples=examples,
+        derandomize=True,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,

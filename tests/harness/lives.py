@@ -23,11 +23,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from warmer import config, log
+from warmer.cli import wiring
 from warmer.clock import FastClock
+from warmer.core.spec import Engine
 from warmer.engine.daemon import Daemon
 from warmer.engine.schedule_local import LocalSchedule
 from warmer.ledger import open_ledger
 from warmer.providers.replicate import Replicate
+from warmer.providers.wire import TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class Death:
 
     transactions: int
     delay_s: float
-    at_latest_s: float = 3.0
+    at_latest_s: float = 15.0
     """After so long in any case."""
 
 
@@ -51,20 +54,33 @@ class Lives:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self.pid: int | None = None
+        """Of the life that goes on."""
 
     def begin(self, death: Death | None = None) -> int:
         """The process id of another life; without a death it lives until it is told to stop."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{json.dumps(asdict(death) if death else None)}\n")
         self._process.stdin.flush()
-        return int(self._answer())
+        self.pid = int(self._answer())
+        return self.pid
 
     def over(self) -> int:
         """Wait for the end of the life, and return its status: the exit code, or a negative signal number."""
-        return int(self._answer())
+        status = int(self._answer())
+        self.pid = None
+        return status
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Tell the life to end by that signal, and return its status."""
+        assert self.pid is not None
+        os.kill(self.pid, number)
+        return self.over()
 
     def close(self) -> None:
-        """No more lives."""
+        """No more lives, nor the one that goes on."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)
         self._process.communicate(timeout=60)
 
     def _answer(self) -> str:
@@ -72,12 +88,20 @@ class Lives:
         return self._process.stdout.readline()
 
 
-def live(file: Path, url: str, speed: float, death: Death | None) -> None:
-    """What `warmer run` does, on a clock as fast as the sandbox's."""
+def live(
+    file: Path,
+    url: str,
+    speed: float,
+    death: Death | None,
+    *,
+    clock: FastClock | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> None:
+    """What `warmer run` does, on a clock as fast as the sandbox's; `timeout_s` are real seconds."""
     spec = config.load(file)
-    with urllib.request.urlopen(f"{url}/sandbox/totals", timeout=10) as reply:
-        clock = FastClock(datetime.fromisoformat(json.load(reply)["now"]), speed)
+    clock = clock or clock_of(url, speed)
     ledger = open_ledger(str(spec.ledger))
+    is_shared = spec.engine is Engine.SHARED  # in real time
     if death is not None:
         die_by(death, ledger._engine)
 
@@ -85,15 +109,27 @@ def live(file: Path, url: str, speed: float, death: Death | None) -> None:
         await Daemon(
             spec,
             load=lambda: config.load(file),
-            connect=lambda new: Replicate(new.account, config.read_secret(new.account.token, os.environ), clock),
+            connect=lambda new: Replicate(
+                new.account,
+                config.read_secret(new.account.token, os.environ),
+                clock,
+                notes=ledger if is_shared else None,
+                timeout_s=timeout_s,
+            ),
             ledger=ledger,
             clock=clock,
-            schedule=lambda on_due: LocalSchedule(on_due, speed=speed),
+            schedule=wiring.schedule_of(spec) if is_shared else lambda on_due: LocalSchedule(on_due, speed=speed),
         ).run()
 
     with file.with_suffix(".jsonl").open("a", encoding="utf-8") as stream:
-        log.configure(stream=stream)
+        log.configure(stream=stream, now=clock.now)
         asyncio.run(serve())
+
+
+def clock_of(url: str, speed: float) -> FastClock:
+    """One that shows the sandbox's time."""
+    with urllib.request.urlopen(f"{url}/sandbox/clock", timeout=10) as reply:
+        return FastClock(datetime.fromisoformat(json.load(reply)["now"]), speed)
 
 
 def die_by(death: Death, engine: sa.Engine) -> None:
@@ -114,7 +150,9 @@ def die_by(death: Death, engine: sa.Engine) -> None:
 def main() -> None:
     """Begin lives as told."""
     file, url, speed = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-    open_ledger(str(config.load(file).ledger)).close()  # imports all there is to import
+    spec = config.load(file)
+    wiring.schedule_of(spec)
+    open_ledger(str(spec.ledger)).close()  # imports all there is to import
     for line in iter(sys.stdin.readline, ""):
         if not (pid := os.fork()):
             told = json.loads(line)

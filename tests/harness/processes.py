@@ -78,7 +78,13 @@ class Sandbox:
             f"{self.url}{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=10) as reply:
-            return json.load(reply)
+            return json.loads(reply.read() or "null")
+
+    def delete(self, path: str) -> None:
+        urllib.request.urlopen(urllib.request.Request(f"{self.url}{path}", method="DELETE"), timeout=10).close()
+
+    def clear_faults(self) -> None:
+        self.delete("/sandbox/faults")
 
     def creates(self) -> list[dict[str, Any]]:
         return list(self.get("/sandbox/journal")["predictions"])

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from harness.records import ids_of
 
 from warmer.core.beat import Status, Verdict
+from warmer.ledger import SqlLedger
 from warmer.ports import Ledger
 
 
@@ -126,6 +128,19 @@ def test_known_beats_are_ours_sent_or_finished(ledger: Ledger, facts: Any) -> No
     assert ledger.known_beats([]) == frozenset()
 
 
+def test_however_many_are_asked_for_few_statements_are_kept(ledger: Ledger, facts: Any) -> None:
+    texts = set[str]()
+    assert isinstance(ledger, SqlLedger)
+    sa.event.listen(
+        ledger._engine,
+        "before_cursor_execute",
+        lambda connection, cursor, text, values, context, many: texts.add(text),
+    )
+    for count in range(1, 300, 7):
+        assert ledger.known_beats(f"stranger-{number}" for number in range(count)) == frozenset()
+    assert len(texts) <= 12
+
+
 def test_many_calls_are_recorded_at_once(ledger: Ledger, facts: Any) -> None:
     calls = [facts.call(f"call-{n:04}", created=n, started=n, completed=n + 1) for n in range(1100)]
 
@@ -139,4 +154,5 @@ def test_the_newest_call_is_over_all_models(ledger: Ledger, facts: Any) -> None:
 
     ledger.add_requests([facts.call("a", created=5), facts.call("b", created=9, model="x"), facts.call("c", created=7)])
     facts.record(ledger, 1, created=50)
-    assert ledger.newest_request_at() == facts.at(9)
+    assert ledger.newest_request_at() == ledger.newest_request_at(facts.at(9)) == facts.at(9)
+    assert ledger.newest_request_at(facts.at(9.1)) is None

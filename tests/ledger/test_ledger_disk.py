@@ -62,8 +62,8 @@ def everything_in(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("file_mode", "folder_mode", "words"),
     [
-        (0o444, 0o755, "Permission denied. Give `ledger` a path in a folder that this user may write to"),
-        (0o000, 0o755, "Permission denied. Give `ledger` a path in a folder that this user may write to"),
+        (0o444, 0o755, "Permission denied. Let this user read and write it, or give `ledger` another path"),
+        (0o000, 0o755, "Permission denied. Let this user read and write it, or give `ledger` another path"),
         (0o666, 0o555, "Make the file and its folder writable for this user"),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from warmer.errors import LedgerError
-from warmer.ledger import open_ledger
+from warmer.ledger import open_ledger, queries
 from warmer.ledger.opening import HEAD, default_url
 
 HOLDER = """
@@ -103,7 +103,7 @@ def test_the_address_of_another_kind_of_database_is_refused_without_its_password
 
 
 def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
-    assert "Is a directory. Give `ledger` a path in a folder that this user may write to" in refusal(tmp_path)
+    assert "Is a directory. Add the name of a file to it" in refusal(tmp_path)
 
 
 def test_nothing_can_be_made_below_a_file(tmp_path: Path) -> None:
@@ -227,3 +227,18 @@ def test_the_ledgers_own_place_is_the_state_directory(environ: dict[str, str], u
 
 def test_without_a_home_the_ledgers_place_is_below_the_working_directory() -> None:
     assert default_url({}) == f"sqlite:///{Path.cwd() / '.local' / 'state' / 'warmer' / 'ledger.db'}"
+
+
+def test_what_every_tick_asks_goes_by_indexes_however_many_beats_there_are(tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    with ledger._engine.connect() as connection:
+        for query in (queries.HISTORY, queries.OPEN_BEAT):
+            statement = query.params(model="a").compile(connection, compile_kwargs={"render_postcompile": True})
+            values = [None] * str(statement).count("?")
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", tuple(values))]
+            reads = [step for step in plan if "beats" in step or "requests" in step]
+            assert reads
+            assert all(step.startswith("SEARCH ") and "(model=?" in step for step in reads)
+            assert any("beats_open" in step for step in reads)  # one row, or none, of thousands
+            assert not any("TEMP B-TREE" in step for step in plan)
+    ledger.close()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from harness.records import ids_of
 
-from warmer.core.beat import Reason
+from warmer.core.beat import Reason, Verdict
 from warmer.ports import Ledger
 
 # -- ticks -------------------------------------------------------------------------------------------------------------
@@ -134,3 +135,15 @@ def test_the_latest_beat_is_the_one_created_last(ledger: Ledger, facts: Any) -> 
     ledger.claim(facts.claim(3, at=130))
     facts.record(ledger, 4, created=200, model="another")
     assert ledger.latest_beat(facts.model) == newest
+
+
+def test_the_last_verdicts_are_those_that_could_tell(ledger: Ledger, facts: Any) -> None:
+    assert ledger.verdicts(facts.model, 3) == ()
+    found = (Verdict.COLD, Verdict.WARM, Verdict.UNSURE, Verdict.COLD, Verdict.COLD)
+    for number, verdict in enumerate(found, start=1):
+        facts.record(ledger, number, created=60 * number, verdict=verdict)
+    ledger.claim(replace(facts.claim(6, at=399), reason=Reason.PROBE))
+    ledger.finish(facts.key(6), facts.observation("beat-6", created=400, verdict=Verdict.COLD, reason=Reason.PROBE))
+    facts.record(ledger, 7, created=460, verdict=Verdict.WARM, model="another")
+    ledger.claim(facts.claim(8, at=500))
+    assert ledger.verdicts(facts.model, 3) == (Verdict.COLD, Verdict.COLD, Verdict.WARM)

@@ -118,6 +118,7 @@ def client(jump: JumpClock) -> Callable[..., Replicate]:
         clock: JumpClock | None = None,
         token: str = CANARY,
         timeout_s: float = 5.0,
+        before: Replicate | None = None,
         **limits: int,
     ) -> Replicate:
         return Replicate(
@@ -127,6 +128,7 @@ def client(jump: JumpClock) -> Callable[..., Replicate]:
             transport=httpx.MockTransport(answer) if answer else None,
             timeout_s=timeout_s,
             jitter=lambda: 0.5,
+            before=before,
         )
 
     return make

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from warmer.core.beat import BeatRequest, Contract, Prediction, Status
 from warmer.core.price import Billing
-from warmer.core.schema_input import smallest_input
+from warmer.core.smallest import smallest_input
 from warmer.core.spec import AccountSpec, Target, TargetKind
 from warmer.errors import ProviderError
 from warmer.providers.problems import LONGEST_RETRY, problem_of, retry_hint, stated_limit
@@ -33,6 +33,7 @@ KEYS = (
     *("message", "retry_after", "invalid_fields", "field", "description", "username", "latest_version", "is_official"),
     *("openapi_schema", "components", "schemas", "Input", "Output", "properties", "type", "$ref", "allOf", "enum"),
     *("default_example", "current_release", "configuration", "hardware", "visibility", "min_instances", "default"),
+    *("urls", "stream"),
 )
 WORDS = (
     *(status.value for status in Status),

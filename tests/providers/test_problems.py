@@ -59,6 +59,7 @@ def test_a_refused_input_names_its_fields() -> None:
     assert isinstance(problem, errors.ModelRefused)
     assert "prompt is required" in problem.hint
     assert "aspect_ratio must be one of" in problem.hint
+    assert problem.key == "input"
 
 
 def test_a_refused_version_says_to_pin_another() -> None:
@@ -69,7 +70,19 @@ def test_a_refused_version_says_to_pin_another() -> None:
     }
     problem = problem_of(422, body, about="a/b:old", now=NOW)
     assert isinstance(problem, errors.ModelRefused)
-    assert "owner/name for the latest" in problem.hint
+    assert "write a/b for its latest version" in problem.hint
+    assert problem.key == "target"
+    latest = problem_of(422, body, about="a/b", now=NOW)
+    assert isinstance(latest, errors.ModelRefused)
+    assert "take the entry out if a/b is gone" in latest.hint
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_model_that_the_account_may_not_see_says_so(status: int) -> None:
+    problem = problem_of(status, {"detail": "no"}, about="a/b", now=NOW)
+    assert isinstance(problem, errors.ModelRefused)
+    assert "token's account" in problem.hint
+    assert problem.key == "target"
 
 
 @pytest.mark.parametrize(

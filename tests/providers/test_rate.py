@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from warmer.core.beat import BeatRequest
+from warmer.core.price import Billing
+from warmer.core.spec import Target, TargetKind
 from warmer.errors import Throttled
 from warmer.providers.rate import Limit, RateBudget
 from warmer.providers.replicate import Replicate
@@ -113,6 +115,18 @@ def test_a_generous_account_is_soon_used_up_to_its_headroom_and_no_further(
     assert 500 < len(last_minute) <= 0.9 * 600 + 9
 
 
+def test_what_a_pause_has_held_up_goes_out_evenly(virtual: Any, client: Any, request_for: Any) -> None:
+    throttle = Throttle(virtual, 1500, burst=25, body=lambda s: None)
+    replicate = client(throttle, clock=virtual)
+    models = [
+        _beats(replicate, request_for(f"acme/m{n}:v"), virtual, due, 60) for due in (0, 60, 120) for n in range(60)
+    ]
+    asyncio.run(virtual.run(*models, until=125))
+    gaps = [second - first for first, second in zip(throttle.taken, throttle.taken[2:], strict=False) if second > 60]
+    assert len(gaps) > 100
+    assert min(gaps) > 0.99 * 60 / (0.9 * 1500)
+
+
 def test_admission_is_first_come_first_served(virtual: Any) -> None:
     budget, order = RateBudget(virtual, 60), list[int]()
 
@@ -176,3 +190,35 @@ def test_a_learned_pace_is_raised_step_by_step_up_to_the_configured_one(virtual:
     assert paces[-1] == pytest.approx(1)
     halved = sum(later < 0.6 * earlier for earlier, later in pairwise(paces))
     assert 3 <= halved <= 5
+
+
+@pytest.mark.parametrize(
+    ("changed", "goes_on"),
+    [
+        ({}, True),
+        ({"reads_per_minute": 2000}, True),
+        ({"creates_per_minute": 300}, False),
+        ({"token": "r8_another"}, False),
+        ({"base_url": "https://other.example.test/v1"}, False),
+    ],
+)
+def test_the_same_account_goes_on_at_its_pace(client: Any, jump: Any, changed: dict[str, Any], goes_on: bool) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(429, headers={"Retry-After": "30"}, json={"detail": "throttled"})
+
+    async def scene() -> None:
+        first = client(answer)
+        await first.admit()
+        with pytest.raises(Throttled):
+            await first.create(
+                BeatRequest(
+                    target=Target(kind=TargetKind.MODEL, owner="a", name="b"),
+                    version="v",
+                    billing=Billing.PUBLIC,
+                    input={},
+                    deadline=timedelta(minutes=1),
+                )
+            )
+        assert (client(answer, before=first, **changed).held > timedelta(seconds=29)) is goes_on
+
+    asyncio.run(scene())

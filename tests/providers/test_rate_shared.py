@@ -5,14 +5,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from warmer.errors import LedgerError
 from warmer.providers.rate import Limit, RateBudget
 from warmer.providers.rate_shared import SharedRate
 from warmer.testing import VirtualClock, run
+
+T = TypeVar("T")
 
 
 class Board:
@@ -22,11 +26,13 @@ class Board:
         self.texts: dict[str, str] = {}
         self.ahead_s, self.changes, self.broken = ahead_s, 0, False
 
-    def change_note(self, name: str, change: Callable[[str, float], str]) -> None:
+    def change_note(self, name: str, change: Callable[[str, float], tuple[str, T]]) -> T:
         if self.broken:
             raise LedgerError("gone")
         self.changes += 1
-        self.texts[name] = change(self.texts.get(name, ""), asyncio.get_running_loop().time() + self.ahead_s)
+        now = asyncio.get_running_loop().time() + self.ahead_s
+        self.texts[name], result = change(self.texts.get(name, ""), now)
+        return result
 
 
 def clock() -> VirtualClock:
@@ -148,13 +154,67 @@ def test_without_the_note_each_keeps_to_the_pace_it_saw() -> None:
     assert len(sent) > 50
 
 
-def test_reads_are_taken_in_batches_that_stay_under_the_rate() -> None:
+def test_whoever_sends_many_takes_some_together_and_all_stay_under_the_rate() -> None:
     async def scene() -> tuple[list[list[float]], int]:
         board = Board()
-        sent = await asyncio.gather(*(keep_sending(rate, 60) for rate in rates(board, 2, 3000, batch=10)))
+        sent = await asyncio.gather(*(keep_sending(rate, 60) for rate in rates(board, 2, 3000)))
         return sent, board.changes
 
     sent, changes = run(scene())
     total = sum(len(one) for one in sent)
     assert 2600 < total < 2700 + 45 + 20
     assert changes < total / 3
+
+
+@given(
+    per_minute=st.sampled_from((6, 60, 600, 3000)),
+    gaps=st.lists(st.tuples(st.integers(0, 2), st.sampled_from((0.0, 0.01, 0.1, 0.5, 0.99, 1.01, 4.0))), max_size=300),
+)
+def test_what_was_taken_together_and_is_used_late_passes_no_rate(
+    per_minute: int, gaps: list[tuple[int, float]]
+) -> None:
+    """Three processes send by fits and starts: in no window more than a burst, the rate, and a second of it."""
+
+    async def scene() -> list[float]:
+        loop, sent = asyncio.get_running_loop(), list[float]()
+        three = rates(Board(), 3, per_minute)
+        for index, gap in gaps:
+            await asyncio.sleep(gap)
+            await three[index].admit()
+            sent.append(loop.time())
+        return sent
+
+    sent = run(scene())
+    a_second, burst = 0.9 * per_minute / 60, max(1, int(0.9 * per_minute / 60))
+    for first, begin in enumerate(sent):
+        for last in range(first, len(sent)):
+            assert last - first + 1 <= burst + a_second * (sent[last] - begin + 1.0) + 1e-6
+
+
+def test_who_sends_seldom_takes_no_more_than_it_sends() -> None:
+    async def scene() -> list[list[float]]:
+        board = Board()
+
+        async def seldom(rate: SharedRate) -> list[float]:
+            sent = list[float]()
+            for _ in range(100):
+                await rate.admit()
+                sent.append(asyncio.get_running_loop().time())
+                await asyncio.sleep(1.5)
+            return sent
+
+        return await asyncio.gather(*(seldom(rate) for rate in rates(board, 10, 600)))
+
+    for sent in run(scene()):  # 400 of the 540 a minute
+        assert sent[-1] - sent[0] < 99 * 1.5 * 1.05
+
+
+def test_a_note_of_another_version_is_begun_anew() -> None:
+    async def scene() -> None:
+        board = Board()
+        board.texts["creates"] = '{"pace": "fast"}'
+        (rate,) = rates(board, 1, 60)
+        await rate.admit()
+        assert '"per_minute": 60' in board.texts["creates"]
+
+    run(scene())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -15,6 +16,7 @@ from warmer.core.beat import Status
 from warmer.core.listing import Page
 from warmer.core.price import Billing
 from warmer.core.spec import Target, TargetKind
+from warmer.providers.wire import NoReply
 
 SCHEMA = {
     "components": {
@@ -89,6 +91,45 @@ def test_a_vanished_version_is_refused_with_a_hint(client: Any) -> None:
     with pytest.raises(errors.ModelRefused) as caught:
         asyncio.run(client(Site(models__meta__llama=MODEL)).describe(model("gone")))
     assert "meta/llama:gone" in caught.value.hint
+    assert "meta/llama:new" in caught.value.hint
+    assert caught.value.key == "target"
+
+
+WRONG_VERSION = httpx.Response(422, json={"title": "Invalid version or not permitted", "detail": "no", "status": 422})
+
+
+def test_an_official_model_that_refuses_its_version_is_run_without_one_from_then_on(
+    client: Any, request_for: Any
+) -> None:
+    official = MODEL | {"is_official": True}
+    made = httpx.Response(201, json={"id": "a1", "status": "starting"})
+    site = Site(models__meta__llama=official, predictions=WRONG_VERSION, models__meta__llama__predictions=made)
+    replicate = client(site)
+    pinned = replace(request_for(), target=model("new"), version="new", billing=Billing.OFFICIAL)
+
+    async def story() -> None:
+        assert (await replicate.describe(pinned.target)).version == "new"
+        assert (await replicate.create(pinned)).id == "a1"
+        assert site.paths[1:] == ["POST /v1/predictions", "POST /v1/models/meta/llama/predictions"]
+        await replicate.create(pinned)
+        assert site.paths[3:] == ["POST /v1/models/meta/llama/predictions"]
+        assert (await replicate.describe(pinned.target)).version is None
+
+    asyncio.run(story())
+
+
+def test_an_official_model_that_hides_the_version_that_is_pinned_is_run_without_one(client: Any) -> None:
+    official = MODEL | {"is_official": True}
+    contract = asyncio.run(client(Site(models__meta__llama=official)).describe(model("hidden")))
+    assert (contract.version, contract.billing) == (None, Billing.OFFICIAL)
+    assert contract.input_schema is not None  # of the latest one
+
+
+def test_a_community_model_that_refuses_its_version_is_not_tried_again(client: Any, request_for: Any) -> None:
+    site = Site(predictions=WRONG_VERSION)
+    with pytest.raises(errors.ModelRefused, match="Invalid version"):
+        asyncio.run(client(site).create(request_for()))
+    assert site.paths == ["POST /v1/predictions"]
 
 
 def test_an_official_model_has_a_path_of_its_own_and_no_version(client: Any) -> None:
@@ -190,13 +231,13 @@ def test_a_create_is_sent_once_whatever_is_answered(client: Any, request_for: An
         (httpx.ConnectTimeout, errors.Unreachable),
         (httpx.PoolTimeout, errors.Unreachable),
         (httpx.ProxyError, errors.Unreachable),
-        (httpx.ReadError, errors.Doubtful),
-        (httpx.ReadTimeout, errors.Doubtful),
-        (httpx.WriteError, errors.Doubtful),
-        (httpx.WriteTimeout, errors.Doubtful),
-        (httpx.RemoteProtocolError, errors.Doubtful),
-        (OSError, errors.Doubtful),
-        (RuntimeError, errors.Doubtful),
+        (httpx.ReadError, NoReply),
+        (httpx.ReadTimeout, NoReply),
+        (httpx.WriteError, NoReply),
+        (httpx.WriteTimeout, NoReply),
+        (httpx.RemoteProtocolError, NoReply),
+        (OSError, NoReply),
+        (RuntimeError, NoReply),
     ],
 )
 def test_only_a_connection_never_made_is_certain(client: Any, request_for: Any, failure: Any, error: Any) -> None:
@@ -210,6 +251,28 @@ def test_only_a_connection_never_made_is_certain(client: Any, request_for: Any, 
         asyncio.run(client(answer).create(request_for()))
     assert type(caught.value) is error
     assert len(tries) == 1
+
+
+def test_a_silence_that_began_while_nobody_was_there_is_not_laid_at_the_models_door(client: Any) -> None:
+    is_there = False
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if is_there and request.url.path.endswith("/account"):
+            return httpx.Response(200, json={"username": "me"})
+        raise httpx.ReadTimeout("nothing came")
+
+    async def scene() -> None:
+        nonlocal is_there
+        replicate = client(answer)
+        with pytest.raises(errors.Unreachable):
+            await replicate.read("a1")
+        is_there = True  # when the next one has been sent already, for all that is known
+        with pytest.raises(errors.Unreachable):
+            await replicate.read("a1")
+        with pytest.raises(errors.Unavailable):
+            await replicate.read("a1")
+
+    asyncio.run(scene())
 
 
 def test_an_input_that_is_no_json_is_refused_before_it_is_sent(client: Any, request_for: Any) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from warmer.clock import FastClock
 from warmer.core.beat import BeatRequest, Prediction, Status
 from warmer.core.lost import find_lost
 from warmer.core.price import Billing
-from warmer.core.schema_input import smallest_input
+from warmer.core.smallest import smallest_input
 from warmer.core.spec import AccountSpec, Target, TargetKind
 from warmer.providers.replicate import Replicate
 from warmer.sandbox.faults import Fault
@@ -97,6 +98,22 @@ def test_the_smallest_input_warms_each_kind_of_target(play: Any, what: str, depl
     play(story)
 
 
+def test_an_official_model_is_run_without_its_version_and_a_private_one_of_others_is_not_there(play: Any) -> None:
+    async def story(sandbox: SandboxServer, replicate: Replicate, clock: FastClock) -> None:
+        flux = target("black-forest-labs/flux-schnell")
+        pinned = replace(flux, version=sandbox.world.model(flux.slug).latest.id)
+        for what in (flux, pinned, pinned):
+            request = await request_of(replicate, what)
+            await replicate.admit()
+            assert (await replicate.create(request)).version is None
+        # One that may not be seen is not there.
+        sandbox.world.permit("acme/private-llm", permitted=False)
+        with pytest.raises(errors.ModelRefused, match="404"):
+            await replicate.describe(target("acme/private-llm"))
+
+    play(story)
+
+
 def test_a_deadline_and_a_cancel_end_a_prediction_at_the_host(play: Any) -> None:
     async def story(sandbox: SandboxServer, replicate: Replicate, clock: FastClock) -> None:
         request = await request_of(replicate, target("stability-ai/sdxl"))
@@ -117,7 +134,7 @@ def test_a_cut_reply_is_found_in_the_list_and_nothing_is_sent_twice(play: Any) -
             with pytest.raises(errors.Doubtful):
                 await replicate.create(request)
             listed = await replicate.recent(claimed_at - timedelta(seconds=2))
-            found = find_lost(request, claimed_at, listed, frozenset(known), replicate.skew)
+            found = find_lost(request, claimed_at, listed, frozenset(known), {replicate.skew})
             assert found is not None
             known.add(found.id)
             await clock.sleep(5)

@@ -79,7 +79,7 @@ def test_no_double_create_in_a_thousand_replies_cut_after_the_create_was_accepte
                 with pytest.raises(errors.Doubtful):
                     await replicate.create(request)
                 listed = await replicate.recent(claimed_at - timedelta(seconds=2))
-                found = find_lost(request, claimed_at, listed, frozenset(recovered), replicate.skew)
+                found = find_lost(request, claimed_at, listed, frozenset(recovered), {replicate.skew})
                 assert found is not None
                 recovered.append(found.id)
                 await jump.sleep(30)
@@ -95,9 +95,9 @@ async def _reply(server: Any, client: Any, raw: bytes, *, again: int = 1) -> Any
     """What reading a prediction gives when the server answers these bytes."""
 
     async def answer(head: bytes, body: bytes, writer: asyncio.StreamWriter) -> bool:
-        writer.write(raw)
+        writer.write(http("200 OK", b"{}") if b"/account " in head else raw)
         await writer.drain()
-        return True
+        return b"/account " not in head
 
     async with server(answer) as site:
         replicate = client(base_url=f"{site.url}/v1", timeout_s=2.0)
@@ -145,6 +145,25 @@ def test_a_packed_reply_is_unpacked(server: Any, client: Any, body: bytes) -> No
 def test_a_reply_that_cannot_be_taken_in_is_the_providers_fault(server: Any, client: Any, raw: bytes) -> None:
     with pytest.raises(errors.Unavailable):
         asyncio.run(_reply(server, client, raw))
+
+
+@pytest.mark.parametrize("raw", [b"", b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"HTTP/1.1 999999 OK\r\n\r\n" + GOOD])
+def test_where_nothing_whole_comes_back_from_anywhere_the_network_is_blamed(
+    server: Any, client: Any, raw: bytes
+) -> None:
+    async def answer(head: bytes, body: bytes, writer: asyncio.StreamWriter) -> bool:
+        writer.write(raw)
+        await writer.drain()
+        return False
+
+    async def scene() -> None:
+        async with server(answer) as site:
+            replicate = client(base_url=f"{site.url}/v1", timeout_s=2.0)
+            with pytest.raises(errors.Unreachable, match="proxy"):
+                await replicate.read("a1")
+            await replicate.close()
+
+    asyncio.run(scene())
 
 
 def test_a_reply_that_never_ends_is_given_up(server: Any, client: Any, request_for: Any) -> None:

@@ -100,7 +100,7 @@ def test_a_preference_that_is_none_is_not_applied(serve: Serve, prefer: str) -> 
         assert "preference-applied" not in reply.headers
         assert reply.json()["status"] == "starting"
 
-    serve(story)
+    serve(story, speed=1.0)
 
 
 @pytest.mark.parametrize(

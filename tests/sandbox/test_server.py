@@ -153,6 +153,37 @@ def test_versions_and_failures_can_be_ordered(serve: Serve) -> None:
     serve(story)
 
 
+def test_versions_and_models_can_be_deleted_and_kept_from_the_account(serve: Serve) -> None:
+    async def story(server: SandboxServer, client: httpx.AsyncClient) -> None:
+        sdxl, hello = "stability-ai/sdxl", "replicate/hello-world"
+        new, old = (version.id for version in server.world.model(sdxl).versions)
+        gone = await client.delete("/sandbox/versions", params={"model": sdxl, "version": old})
+        assert gone.status_code == 204
+        assert (await client.get(f"/v1/models/{sdxl}/versions/{old}")).status_code == 404
+        body = {"version": old, "input": {"prompt": "x"}}
+        assert (await client.post("/v1/predictions", json=body)).json()["title"] == "Invalid version or not permitted"
+        assert (await client.post("/sandbox/versions", json={"model": sdxl})).json()["id"] not in (old, new)
+        again = await client.delete("/sandbox/versions", params={"model": sdxl, "version": old})
+        assert again.status_code == 404
+
+        wish = {"model": hello, "permitted": False}
+        body = {"version": HELLO, "input": {"text": "x"}}
+        for permitted, read, created in ((False, 404, 422), (True, 200, 201)):
+            assert (await client.post("/sandbox/models", json=wish | {"permitted": permitted})).status_code == 204
+            assert (await client.get(f"/v1/models/{hello}")).status_code == read
+            assert (await client.post("/v1/predictions", json=body)).status_code == created
+        assert (await client.delete("/sandbox/models", params={"model": hello})).status_code == 204
+        assert (await client.get(f"/v1/models/{hello}")).status_code == 404
+        assert (await client.post("/v1/predictions", json=body)).status_code == 422
+        # What runs, goes on; what is deployed, stays.
+        assert len((await client.get("/v1/predictions")).json()["results"]) == 1
+        deployed = await client.delete("/sandbox/models", params={"model": "nightmareai/real-esrgan"})
+        assert deployed.status_code == 400
+        assert (await client.post("/sandbox/models", json={})).status_code == 400
+
+    serve(story)
+
+
 # Webhooks
 
 

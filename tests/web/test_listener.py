@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 from typing import Any
 
@@ -228,6 +229,26 @@ def test_one_connection_too_many_is_hung_up_on_and_the_others_are_served(serving
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
             for _, writer in opened:
                 writer.close()
+
+    asyncio.run(scene())
+
+
+def test_of_a_flood_of_connections_few_are_taken_in_one_turn_of_the_loop(serving: Any) -> None:
+    """Each takes a moment of the loop, in which no beat moves on."""
+
+    async def scene() -> None:
+        async with serving() as site:
+            assert (await site.get("/healthz")).status_code == 200
+            flood = [socket.socket() for _ in range(200)]
+            for one in flood:
+                one.setblocking(False)
+                one.connect_ex(("127.0.0.1", site.port))
+            # The loop has not turned since: these wait to be taken.
+            _, waiting, _ = select.select([], flood, [], 0)
+            assert 0 < len(waiting) <= 20
+            for one in flood:
+                one.close()
+            assert (await site.get("/healthz")).status_code == 200
 
     asyncio.run(scene())
 

@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
-from web.vitals import CHAT, CODE, NOON, Told, beat, busy, call, knowing
+from web.vitals import CHAT, CODE, MONTH, NOON, Told, beat, busy, call, knowing
 
-from warmer import __version__
-from warmer.core.beat import Status, Verdict
+from warmer.core.beat import Reason, Status, Verdict
 from warmer.core.health import ModelGauges
 from warmer.core.price import Cost
+from warmer.version import __version__
 from warmer.web.metrics import CONTENT_TYPE, Metrics
 
 CONTRACT = {
     "warmer_beats": ("counter", {"model", "outcome"}),
+    "warmer_beat_verdicts": ("counter", {"model", "verdict"}),
     "warmer_wait_seconds": ("histogram", {"model", "verdict"}),
     "warmer_run_seconds": ("histogram", {"model"}),
     "warmer_cost_usd": ("counter", {"model"}),
@@ -29,7 +30,14 @@ CONTRACT = {
     "warmer_requests": ("counter", {"model", "verdict"}),
     "warmer_idle_timeout_seconds": ("gauge", {"model", "bound"}),
     "warmer_next_beat_timestamp_seconds": ("gauge", {"model"}),
+    "warmer_interval_seconds": ("gauge", {"model"}),
+    "warmer_model_held": ("gauge", {"model", "reason"}),
+    "warmer_account_held": ("gauge", {"reason"}),
     "warmer_schedule_lag_seconds": ("histogram", set()),
+    "warmer_webhooks": ("counter", {"outcome"}),
+    "warmer_budget_limit_usd": ("gauge", {"scope", "period"}),
+    "warmer_budget_used_usd": ("gauge", {"scope", "period"}),
+    "warmer_budget_reached": ("gauge", {"scope", "period"}),
     "warmer_budget_remaining_usd": ("gauge", {"scope"}),
     "warmer_config_last_reload_successful": ("gauge", set()),
     "warmer_config_last_reload_timestamp_seconds": ("gauge", set()),
@@ -173,6 +181,31 @@ def test_what_is_measured_now_is_shown_as_it_is() -> None:
     assert value(shown, "warmer_config_last_reload_timestamp_seconds") == NOON.timestamp()
     (build,) = [dict(labels) for name, labels in shown if name == "warmer_build_info"]
     assert build["version"] == __version__
+
+
+def test_caps_holds_and_what_is_owed_are_shown_as_they_are() -> None:
+    told = knowing(CHAT, CODE, reached=(MONTH,), account_held=Reason.CREDIT_EXHAUSTED)
+    held = ModelGauges(next_at=NOON, idle_timeout_s={}, held=Reason.BACKING_OFF)
+    told.measured = replace(told.measured, models={**told.measured.models, CODE: held})
+    shown = scraped(Metrics(), told)
+    cap = {"scope": "all models", "period": "monthly"}
+    assert value(shown, "warmer_budget_limit_usd", **cap) == 40
+    assert value(shown, "warmer_budget_used_usd", **cap) == 10
+    assert value(shown, "warmer_budget_reached", **cap) == 1
+    assert value(shown, "warmer_interval_seconds", model=CHAT) == 55
+    assert value(shown, "warmer_interval_seconds", model=CODE) is None
+    holds = {
+        (dict(of).get("model"), dict(of)["reason"]): is_held for (name, of), is_held in shown.items() if "_held" in name
+    }
+    assert {of for of, is_held in holds.items() if is_held} == {(CODE, "backing_off"), (None, "credit_exhausted")}
+    assert len(holds) == 2 * 2 + 4  # each from the first scrape on
+
+
+def test_what_beats_found_is_counted_from_the_first_scrape_on() -> None:
+    metrics, told = Metrics(), knowing(CHAT)
+    assert value(scraped(metrics, told), "warmer_beat_verdicts_total", model=CHAT, verdict="cold") == 0
+    metrics.beat(beat(verdict=Verdict.COLD))
+    assert value(scraped(metrics, told), "warmer_beat_verdicts_total", model=CHAT, verdict="cold") == 1
 
 
 # -- labels ----------------------------------------------------------------------------------------------------------

@@ -8,15 +8,23 @@ from decimal import Decimal
 from typing import Any
 
 from warmer.core.beat import Observation, Reason, Request, Status, Verdict
+from warmer.core.budget import Cap, Limit, Period, Spending
 from warmer.core.health import Check, Gauges, Health, ModelGauges
 from warmer.core.price import Billing
+from warmer.ports import Hearing
 from warmer.web.metrics import Metrics
 
 CHAT, CODE = "acme/chat", "acme/code"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 WELL = Check(ok=True)
 HEALTH = Health(config=WELL, ledger=WELL, schedule=WELL, reached=(), account=None, models=2)
-GAUGES = Gauges(models={}, remaining_usd={}, config_is_latest=True, config_read_at=NOON)
+MONTH = Limit(
+    cap=Cap(model=None, period=Period.MONTHLY, usd=Decimal(40)),
+    start=datetime(2026, 11, 1, tzinfo=UTC),
+    end=datetime(2026, 12, 1, tzinfo=UTC),
+)
+SPENT = Spending(limit=MONTH, settled_usd=Decimal("9.5"), reserved_usd=Decimal("0.5"))
+GAUGES = Gauges(models={}, remaining_usd={}, config_is_latest=True, config_read_at=NOON, spendings=(SPENT,))
 
 
 class Told:
@@ -75,7 +83,8 @@ def call(model: str = CHAT, verdict: Verdict = Verdict.WARM) -> Request:
 
 def knowing(*models: str, **changes: Any) -> Told:
     measured = {
-        name: ModelGauges(next_at=NOON, idle_timeout_s={"low": 60.0, "median": 90.0, "high": 120.0}) for name in models
+        name: ModelGauges(next_at=NOON, idle_timeout_s={"low": 60.0, "median": 90.0, "high": 120.0}, interval_s=55.0)
+        for name in models
     }
     return Told(gauges=replace(GAUGES, models=measured, **changes))
 
@@ -86,4 +95,5 @@ def busy() -> Metrics:
     metrics.beat(beat())
     metrics.calls([call()])
     metrics.tick(0.02)
+    metrics.webhook(Hearing.TAKEN)
     return metrics

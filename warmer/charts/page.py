@@ -15,26 +15,27 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-SCRIPTS = ("vendor/echarts.min.js", "assets/labels.js", "assets/tradeoff.js", "assets/stage.js")
+SCRIPTS = ("vendor/echarts.min.js", "assets/labels.js", "assets/tradeoff.js", "assets/days.js", "assets/stage.js")
 """In the order they run."""
 
 
 def render(template: str, **context: object) -> str:
     """The page that `template`, a file in `templates/`, makes of `context`."""
     return (
-        _environment()
+        environment()
         .get_template(template)
         .render(
             **context,
-            style=Markup(_asset("assets/page.css")),  # noqa: S704 - our own file
-            scripts=[Markup(_asset(name)) for name in SCRIPTS],  # noqa: S704 - our own files
-            script_hashes=[_digest(_asset(name)) for name in SCRIPTS],
+            style=Markup(asset("assets/page.css")),  # noqa: S704 - our own file
+            scripts=[Markup(asset(name)) for name in SCRIPTS],  # noqa: S704 - our own files
+            script_hashes=[csp_digest(asset(name)) for name in SCRIPTS],
         )
     )
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Where the templates are; all that goes into them is escaped."""
     return Environment(
         loader=PackageLoader("warmer.charts"),
         autoescape=True,
@@ -45,10 +46,17 @@ def _environment() -> Environment:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a script or style of the package."""
     return files(__package__).joinpath(name).read_text("utf-8")
 
 
-def _digest(script: str) -> str:
+@cache
+def digest(text: str) -> str:
+    """A short name of `text`."""
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def csp_digest(script: str) -> str:
     """As a Content-Security-Policy names a script."""
     return f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from warmer import __version__
 from warmer.cli.advise import advise
 from warmer.cli.backfill import backfill
 from warmer.cli.backtest import backtest
@@ -16,6 +15,7 @@ from warmer.cli.export import export
 from warmer.cli.inspect import inspect
 from warmer.cli.ledger import app as ledger
 from warmer.cli.once import once
+from warmer.cli.overrides import pause, resume, warm
 from warmer.cli.plan import plan
 from warmer.cli.report import report
 from warmer.cli.run import run
@@ -23,6 +23,7 @@ from warmer.cli.sandbox import sandbox
 from warmer.cli.schema import schema
 from warmer.cli.status import status
 from warmer.cli.tune import tune
+from warmer.version import __version__
 
 app = typer.Typer(
     name="warmer",
@@ -59,6 +60,9 @@ for command in (
     advise,
     tune,
     status,
+    pause,
+    resume,
+    warm,
     report,
     export,
     inspect,

@@ -154,7 +154,7 @@ async def _ask(spec: Spec) -> tuple[list[dict[str, Any]], int]:
             except (AccountRefused, CreditExhausted):
                 raise  # every other model would get the same answer
             except ModelRefused as exc:
-                answers.append(_refusal(model, f"{exc}; {model.where}: {exc.hint}"))
+                answers.append(_refusal(model, f"{exc}; {model.where_of(exc.key)}: {exc.hint}"))
             except ProviderError as exc:
                 answers.append(_refusal(model, str(exc)))
             if answers[-1]["answer"] != _FINE:
@@ -166,17 +166,15 @@ async def _ask(spec: Spec) -> tuple[list[dict[str, Any]], int]:
 
 def _answer(model: ModelSpec, contract: Contract) -> dict[str, Any]:
     from warmer.core.official import ALWAYS_ON, is_left_alone
-    from warmer.core.price import price_of
-    from warmer.core.schema_input import smallest_input, validate_input
+    from warmer.core.schema_input import validate_input
+    from warmer.core.smallest import made_up_input
 
-    beat_input = (
-        model.input if model.input is not None else smallest_input(contract.input_schema, contract.example_input)
-    )
+    beat_input = made_up_input(model, contract) if model.input is None else model.input
     faults = validate_input(beat_input, contract.input_schema)
-    price = model.price or price_of(contract.hardware, model.prices)
+    price = model.price_on(contract.hardware)
     return {
         "model": model.name,
-        "answer": _FINE if not faults else f"{model.where}: input: " + "; ".join(faults),
+        "answer": _FINE if not faults else f"{model.where_of('input')}: input: " + "; ".join(faults),
         "version": contract.version,
         "billing": model.billing or contract.billing,
         "price": None if price is None else str(price),

@@ -13,7 +13,9 @@ from warmer.cli import wiring
 from warmer.core.beat import Verdict
 from warmer.core.insight import Percentiles, Summary, summarise
 from warmer.core.learned import Learned
-from warmer.core.schema_input import component, smallest_input
+from warmer.core.rollup import beats_by_hour, calls_by_hour
+from warmer.core.schema_input import component
+from warmer.core.smallest import smallest_input
 from warmer.core.spec import ModelSpec, Spec
 from warmer.engine.learning import Learning
 from warmer.sandbox.customers import Replay, Visits, replay, replay_with_cron
@@ -83,9 +85,14 @@ class Outcome:
         told = [(truth[i].found.value, verdict.value) for i, verdict in finds if i and verdict is not Verdict.UNSURE]
         groups = {group.target: (group, times) for group, times in visits}
         rows = []
-        for model, seen in zip(
-            spec.models, summarise(beats, calls, models=names, zone=spec.zone, ticks=ledger.ticks(begin)), strict=False
-        ):
+        summaries = summarise(
+            beats_by_hour(beats, spec.zone),
+            calls_by_hour(calls, spec.zone),
+            models=names,
+            zone=spec.zone,
+            ticks=ledger.ticks(begin),
+        )
+        for model, seen in zip(spec.models, summaries, strict=False):
             group, times = groups[model.target.slug]
             ours = [call for call in truth.values() if call.target == model.target.slug]
             rows.append(

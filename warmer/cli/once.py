@@ -41,6 +41,10 @@ def once(
             show_default=False,
         ),
     ] = None,
+    retry: Annotated[
+        bool,
+        typer.Option("--retry", help="Try at once where the account is held: credit was added, for instance."),
+    ] = False,
 ) -> None:
     """Warm what is due, then leave: for cron and for a Kubernetes CronJob. Safe when two start at once.
 
@@ -51,7 +55,7 @@ def once(
     from warmer.clock import SystemClock
     from warmer.engine.once import once as pass_over
 
-    spec = wiring.load(config)
+    spec = wiring.load(config, only_file=True)
     wiring.start_log(spec)
     clock = SystemClock()
 
@@ -64,6 +68,9 @@ def once(
             clock=clock,
             lasting=lasting,
             shard=shard,
+            holds_as=spec.account.label,
+            retry=retry,
+            contacts=wiring.contacts_of(spec),
         )
 
     raise typer.Exit(asyncio.run(work()))

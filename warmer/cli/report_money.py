@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from warmer.cli.budgets import spending_facts, spendings_of
 from warmer.core.beat import Request
 from warmer.core.price import Known
 from warmer.core.spec import Spec
@@ -23,14 +25,19 @@ def avoided_of(
     spec: Spec, ledger: Ledger, warmings: Sequence[Warming], calls: Sequence[Request], start: datetime, now: datetime
 ) -> dict[str, Avoided]:
     """For each entry what was spared its customers from `start` to `now`. `calls`: those before are of use too."""
-    from warmer.cli.hosts import learned_of
     from warmer.core.avoided import avoided
+    from warmer.engine.hosts import learned_of
 
     learned = learned_of(ledger, now)
+    calls_of, warmings_of = defaultdict[str, list[Request]](list), defaultdict[str, list[Warming]](list)
+    for call in calls:
+        calls_of[call.model].append(call)
+    for warming in warmings:
+        warmings_of[warming.model].append(warming)
     return {
         entry.name: avoided(
-            [call for call in calls if call.model == entry.name],
-            [one for one in warmings if one.model == entry.name],
+            calls_of[entry.name],
+            warmings_of[entry.name],
             learned(entry),
             start=start,
             end=now,
@@ -95,22 +102,13 @@ def spent_cells(one: Spent) -> tuple[str, ...]:
 
 def budgets(spec: Spec, ledger: Ledger, warmings: Sequence[Warming], now: datetime) -> Iterator[dict[str, Any]]:
     """What is left under each cap of the file, and the day it runs out on at the pace of `warmings`."""
-    from warmer.core.budget import limits, runs_out_at
+    from warmer.core.budget import runs_out_at
     from warmer.core.spent import usd_a_day
 
-    caps = sorted(dict.fromkeys(cap for model in spec.models for cap in model.caps), key=lambda cap: cap.model is None)
-    for one in ledger.spendings(limits(caps, now, spec.zone), now):
+    for one in spendings_of(spec, ledger, now):
         pace = usd_a_day(warmings, one.limit.cap.model, now=now)
         runs_out = runs_out_at(one, pace, now)
-        yield {
-            "cap": str(one.limit.cap),
-            "model": one.limit.cap.model,
-            "period": one.limit.cap.period,
-            "cap_usd": one.limit.cap.usd,
-            "spent_usd": one.settled_usd,
-            "reserved_usd": one.reserved_usd,
-            "left_usd": one.left_usd,
-            "until": one.limit.end,
+        yield spending_facts(one) | {
             "usd_a_day": pace,
             "runs_out_on": None if runs_out is None else runs_out.astimezone(spec.zone).date(),
         }

@@ -10,8 +10,6 @@ from typing import Annotated
 import typer
 
 from warmer.cli.options import ConfigOption
-from warmer.core.spec import Spec
-from warmer.ports import Provider
 
 
 def run(
@@ -31,27 +29,24 @@ def run(
 
     if log_to not in ("stdout", "stderr"):
         raise typer.BadParameter("write stdout or stderr", param_hint="--log-to")
-    spec = wiring.load(config)
+    spec = wiring.load(config, only_file=True)
     stream = sys.stdout if log_to == "stdout" else sys.stderr
     wiring.start_log(spec, stream)
     clock, metrics = SystemClock(), Metrics()
 
     async def serve() -> None:
         ledger = wiring.ledger_of(spec)
-
-        def connect(new: Spec) -> Provider:
-            wiring.start_log(new, stream)  # a new token is masked before it is used
-            return wiring.provider_of(new, clock, ledger)
-
         daemon = Daemon(
             spec,
             load=lambda: configuration.load(Path(spec.path), only_file=True),
-            connect=connect,
+            connect=wiring.accounts_of(clock, ledger),
             ledger=ledger,
             clock=clock,
             listener=HttpListener(metrics),
             meter=metrics,
             schedule=wiring.schedule_of(spec),
+            admin_token=wiring.admin_token_of,
+            contacts=wiring.contacts_of,
         )
         await daemon.run()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from warmer.cli.budgets import spending_facts, spendings_of
 from warmer.cli.options import ConfigOption, JsonOption
+from warmer.cli.overrides import told
 from warmer.core.price import FREE, Known
+from warmer.core.rollup import BeatSums
 from warmer.core.spec import ModelSpec, PolicyName, Spec
 from warmer.ports import Ledger
 
 if TYPE_CHECKING:
     from warmer.core.idle_timeout import IdleTimeout
+    from warmer.core.override import Override
     from warmer.core.prospect import Prospect
     from warmer.core.state import Hold
     from warmer.core.worth import Goal
@@ -32,18 +38,51 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     from warmer import report
     from warmer.cli import wiring
     from warmer.clock import SystemClock
+    from warmer.core.versions import hint
+    from warmer.engine.alone import left_alone
     from warmer.engine.learning import Learning
+    from warmer.engine.overriding import read_overrides
+    from warmer.engine.versions import read_elsewhere
 
     spec = wiring.load(config)
     ledger = wiring.ledger_of(spec)
     now = SystemClock().now()
     learning = Learning(lambda: spec.models)
-    rows = [_row(model, spec, ledger, learning, now) for model in spec.models]
-    budgets = _budgets(spec, ledger, now)
+    alone = left_alone(spec, ledger, now)
+    midnight = now.astimezone(spec.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = defaultdict[str, list[BeatSums]](list)
+    for one in ledger.beat_sums(midnight, spec.zone):
+        today[one.model].append(one)
+    overrides = read_overrides(ledger)
+    rows = [
+        _row(
+            model,
+            spec,
+            ledger,
+            learning,
+            now,
+            overrides.of(model.name),
+            today[model.name],
+            is_alone=model.name in alone,
+        )
+        for model in spec.models
+    ]
+    others = {model.name: read_elsewhere(ledger, model, spec.models, now) for model in spec.models}
+    for row in rows:
+        found = others[row["model"]]
+        row["customers_version"] = found and found.version
+    budgets = [spending_facts(one) for one in spendings_of(spec, ledger, now)]
     if as_json:
         report.write_json({"schema": 1, "at": now, "models": rows, "budgets": budgets}, sys.stdout)
         return
     report.write_table(HEADERS, [_cells(row, spec, now) for row in rows], sys.stdout, left=4)
+    for row in rows:
+        if row["override"] is not None:
+            typer.echo(f"{row['model']}: {told(row['override'], spec)}")
+    for model in spec.models:
+        if (found := others[model.name]) is not None:
+            told_of = f"{found.calls} of the latest {found.of} calls ran version {found.version}, which no beat goes to"
+            typer.echo(f"{model.name}: {told_of}; {model.where_of('target')}: {hint(model, found)}")
     for budget in budgets:
         until = report.local(budget["until"], spec.zone)
         typer.echo(f"{budget['cap']}: {report.money(budget['left_usd'])} left of ${budget['cap_usd']} until {until}")
@@ -51,10 +90,20 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         typer.echo("no beat on record yet: start `warmer run`, or `warmer once`")
 
 
-def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: datetime) -> dict[str, Any]:
-    from warmer.cli.official import is_left_alone
+def _row(
+    model: ModelSpec,
+    spec: Spec,
+    ledger: Ledger,
+    learning: Learning,
+    now: datetime,
+    overrides: tuple[Override, ...],
+    today: Sequence[BeatSums],
+    *,
+    is_alone: bool,
+) -> dict[str, Any]:
     from warmer.core.afford import reserve_told
     from warmer.core.beat import Reason
+    from warmer.core.override import binding
     from warmer.core.policy import Rest, decide
     from warmer.core.state import Hold, fold
     from warmer.engine.budgets import floor_hold
@@ -62,8 +111,8 @@ def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: 
     history = ledger.history(model.name)
     knowledge = learning.knowledge(ledger, model, now)
     last = ledger.latest_beat(model.name)
-    hold = Hold(reason=Reason.ALWAYS_ON, until=None) if is_left_alone(model, ledger, now) else None
-    state = fold(history, now=now, skew=timedelta(0), hold=hold, knowledge=knowledge)
+    hold = Hold(reason=Reason.ALWAYS_ON, until=None) if is_alone else None
+    state = fold(history, now=now, skew=timedelta(0), hold=hold, knowledge=knowledge, overrides=overrides)
     action = decide(now, state, model)
     if action.reason is Reason.FLOOR_HELD and model.price is not None:
         state = replace(state, budget=floor_hold(ledger, model, state, model.price, now))
@@ -74,10 +123,7 @@ def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: 
         action, due = Rest(reason=stop.reason, until=stop.until), stop.until
         if due is not None and isinstance(later := decide(due, state, model), Rest):
             due = later.until  # such as the next opening
-    midnight = now.astimezone(spec.zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    today = list(ledger.beats(since=midnight, model=model.name))
-    cost = sum((beat.cost for beat in today), FREE)
-    spent = sum((beat.cost_usd for beat in today if beat.cost_usd is not None), Decimal(0))
+    cost = sum((one.cost for one in today), FREE)
     return {
         "model": model.name,
         "policy": model.policy,
@@ -87,10 +133,11 @@ def _row(model: ModelSpec, spec: Spec, ledger: Ledger, learning: Learning, now: 
         "last_error": last.error if last else None,
         "next_beat_at": due,
         "reason": action.reason,
+        "override": binding(overrides, now),
         "spent_today_usd": cost.usd,
-        "spent_today_known_usd": spent,
+        "spent_today_known_usd": sum((one.known_usd for one in today), Decimal(0)),
         "cost_known": cost.known,
-        "cost_unknown_beats": sum(beat.cost_usd is None for beat in today),
+        "cost_unknown_beats": sum(one.unknown for one in today),
         "last_activity_at": history.last_activity,
         "idle_timeout": None if knowledge.learned is None else _idle_timeout(knowledge.learned.idle_timeout),
         "forecast": None if knowledge.prospect is None else _forecast(knowledge.prospect, learning.goal(model), now),
@@ -109,26 +156,6 @@ def _stop(model: ModelSpec, reserve_usd: Decimal | None, ledger: Ledger, due: da
     # What is still out may come back before then.
     is_final = stop is not None and (stop.until is None or stop.until in [one.limit.end for one in spendings])
     return stop if is_final or due <= now else None
-
-
-def _budgets(spec: Spec, ledger: Ledger, now: datetime) -> list[dict[str, Any]]:
-    """What is left under each cap of the file, those of all models last."""
-    from warmer.core.budget import limits
-
-    caps = sorted(dict.fromkeys(cap for model in spec.models for cap in model.caps), key=lambda cap: cap.model is None)
-    return [
-        {
-            "cap": str(one.limit.cap),
-            "model": one.limit.cap.model,
-            "period": one.limit.cap.period,
-            "cap_usd": one.limit.cap.usd,
-            "spent_usd": one.settled_usd,
-            "reserved_usd": one.reserved_usd,
-            "left_usd": one.left_usd,
-            "until": one.limit.end,
-        }
-        for one in ledger.spendings(limits(caps, now, spec.zone), now)
-    ]
 
 
 def _idle_timeout(belief: IdleTimeout) -> dict[str, Any]:

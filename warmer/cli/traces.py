@@ -20,12 +20,15 @@ from typing import IO
 import numpy as np
 
 from warmer.core.backtest.trace import LONGEST_S, Trace
+from warmer.core.plain import one_line
 from warmer.core.situations import NAMES
 from warmer.errors import TraceError, UsageError
 
 HEADER = ["t", "model"]
 _ROWS = 50_000
 """Rows looked at together: what is fast for many is still little memory."""
+_LONGEST_LINE = 1000
+"""Characters: a file may be one line without end."""
 _GZIP = b"\x1f\x8b"
 _EXAMPLE = "write `t,model` on the first line, then one call a line, such as `61.5,llama`"
 
@@ -40,7 +43,7 @@ def read_trace(path: Path) -> Trace:
         reader = csv.reader(file)
         header = next(reader, None)
         if header is None or [cell.strip() for cell in header] != HEADER:
-            found = "the file is empty" if header is None else f"the header is `{','.join(header)[:60]}`"
+            found = "the file is empty" if header is None else f"the header is `{one_line(','.join(header)[:60])}`"
             raise TraceError(path, 1, found, _EXAMPLE)
         last = 0.0
         while rows := list(islice(reader, _ROWS)):
@@ -91,8 +94,12 @@ def _opened(path: Path) -> Iterator[Iterator[str]]:
 
     def counted(file: IO[str]) -> Iterator[str]:
         nonlocal lines
-        for line in file:
+        while line := file.readline(_LONGEST_LINE):
             lines += 1
+            if len(line) == _LONGEST_LINE:
+                raise TraceError(path, lines, f"the line has {_LONGEST_LINE:,} characters or more", _EXAMPLE)
+            if line.count('"') % 2:  # or a field would go on over lines, without end
+                raise TraceError(path, lines, "a quote is not closed on its line", "close it, or leave quotes out")
             yield line
 
     try:
@@ -134,7 +141,7 @@ def _fault_of(row: list[str], last: float) -> tuple[str, str] | None:
         count = "1 column" if len(row) == 1 else f"{len(row)} columns"
         return f"{count} where there must be two", "write a time and a model, such as `61.5,llama`"
     text, model = row
-    shown = text if len(text) <= 40 else f"{text[:40]}…"
+    shown = one_line(text if len(text) <= 40 else f"{text[:40]}…")
     try:
         at = float(text)
     except ValueError:

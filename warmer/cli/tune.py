@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import unified_diff
@@ -14,10 +13,8 @@ import typer
 
 from warmer.cli.options import ConfigOption, JsonOption, TracesArgument, duration
 from warmer.cli.progress import progress
-from warmer.core.spec import PolicyName, Spec
-from warmer.core.units import format_duration
+from warmer.core.spec import Spec
 from warmer.errors import UsageError
-from warmer.ports import Ledger
 
 if TYPE_CHECKING:
     from warmer.core.backtest.entry import Traffic
@@ -44,17 +41,18 @@ def tune(
     from warmer import config as file_of
     from warmer import report
     from warmer.cli import wiring
-    from warmer.cli.hosts import hosts_of
     from warmer.clock import SystemClock
     from warmer.config.edit import edited, replace_file
     from warmer.core.tune import tune as tune_model
+    from warmer.engine.advising import traffic_on_record
+    from warmer.engine.hosts import hosts_of
 
     path = file_of.find(config, os.environ, Path())
     spec = file_of.load(path)
     before = path.read_bytes()
     ledger = wiring.ledger_of(spec)
     host_of = hosts_of(ledger, SystemClock().now())
-    traffic = _from_traces(traces, spec) if traces else _from_ledger(ledger, spec, since)
+    traffic = _from_traces(traces, spec) if traces else traffic_on_record(ledger, spec, since)
     found: list[Tuned] = []
     with progress("models", len(spec.models)) as step:
         for entry in spec.models:
@@ -89,25 +87,6 @@ def tune(
         return
     typer.echo(f"\n{diff}", nl=False)
     typer.echo(f"\nWritten to {path}." if write else "\n`--write` changes the file so.")
-
-
-def _from_ledger(ledger: Ledger, spec: Spec, since: timedelta) -> dict[str, Traffic]:
-    """The traffic on record, up to the last call or beat of any model: of silence after that nothing is known."""
-    from warmer.core.backtest.entry import Traffic
-
-    beats = [beat.created_at for entry in spec.models if (beat := ledger.latest_beat(entry.name)) is not None]
-    call = ledger.newest_request_at()
-    if call is None:
-        return {}
-    end = max([call, *beats])
-    moments = defaultdict[str, list[datetime]](list)
-    for request in ledger.requests(since=end - since):
-        moments[request.model].append(request.created_at)
-    return {
-        entry.name: Traffic.of_moments("ledger", entry.name, moments[entry.name], entry.hours.zone).until(end)
-        for entry in spec.models
-        if moments[entry.name]
-    }
 
 
 def _from_traces(paths: Sequence[Path], spec: Spec) -> dict[str, Traffic]:
@@ -180,20 +159,12 @@ def _rows(one: Tuned) -> Iterator[Sequence[str]]:
         yield (
             one.model,
             label,
-            _policy(standing),
+            standing.policy,
             " + ".join(standing.entry.hours.lines),
             f"{standing.days.beats_a_day:,.0f}",
             report.money(standing.cost_usd_a_day),
             f"{report.share(cold.mean)} ({cold.low * 100:.1f}-{cold.high * 100:.1f})",
         )
-
-
-def _policy(one: Standing) -> str:
-    entry = one.entry
-    if entry.policy is PolicyName.ADAPTIVE:
-        aim = f"${entry.cold_start_price}" if one.cold_target is None else f"{one.cold_target * 100:g}%"
-        return f"{entry.policy} {aim}"
-    return str(entry.policy) if entry.every is None else f"{entry.policy} {format_duration(entry.every)}"
 
 
 def _saved(one: Tuned) -> str:

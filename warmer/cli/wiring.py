@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, TextIO
 from warmer import config, log
 from warmer.core.spec import Engine, Spec
 from warmer.errors import UsageError
-from warmer.ports import Clock, Ledger, OnDue, Provider, Schedule
+from warmer.ports import Clock, Contacts, Ledger, OnDue, Schedule
 
-if TYPE_CHECKING:  # heavy: what uses the database imports it
+if TYPE_CHECKING:  # heavy: what uses them imports them
     from warmer.ledger import Upkeep
-
-_MASKED = set[str]()
-"""Every secret this process has read: a beat that is out may still go with the one before."""
+    from warmer.providers.replicate import Replicate
 
 
-def load(path: Path | None) -> Spec:
-    """The file in force for this command. Raises ConfigError, with every fault, where it cannot be used."""
-    return config.load(config.find(path, os.environ, Path()))
+def load(path: Path | None, *, only_file: bool = False) -> Spec:
+    """The file in force for this command. Raises ConfigError, with every fault, where it cannot be used.
+
+    With `only_file` for what nobody watches: a pipe is refused, and not waited for.
+    """
+    return config.load(config.find(path, os.environ, Path()), only_file=only_file)
 
 
 def ledger_of(spec: Spec) -> Ledger:
@@ -40,20 +41,78 @@ def upkeep_of(spec: Spec) -> Upkeep:
     return Upkeep(spec.ledger or default_url(os.environ), password=_password_of(spec))
 
 
+def admin_token_of(spec: Spec) -> str | None:
+    """What changes over HTTP ask for, masked from now on in the log.
+
+    Raises UsageError, naming the reference, where it cannot be read.
+    """
+    if spec.admin_token is None:
+        return None
+    token = config.read_secret(spec.admin_token, os.environ)
+    log.mask(token)
+    return token
+
+
+def contacts_of(spec: Spec) -> Contacts | None:
+    """Whoever is told of what is wrong; their addresses are masked from now on in the log.
+
+    Raises UsageError, naming the reference, where one cannot be read or is no address.
+    """
+    if not spec.alerts.to and spec.alerts.ping is None:
+        return None
+    from warmer.providers.contacts import ContactsByApprise
+
+    to = {str(ref): config.read_secret(ref, os.environ) for ref in spec.alerts.to}
+    ref = spec.alerts.ping
+    ping = None if ref is None else (str(ref), config.read_secret(ref, os.environ))
+    log.mask(*to.values(), *([ping[1]] if ping is not None else []))
+    return ContactsByApprise(to, ping)
+
+
+def _token_of(spec: Spec) -> str:
+    """The account's, masked from now on in the log. Raises UsageError, naming the reference, where it is not there."""
+    token = config.read_secret(spec.account.token, os.environ)
+    log.mask(token)
+    return token
+
+
 def _password_of(spec: Spec) -> str | None:
-    """The ledger's, where the file says where it is. Raises UsageError, naming the reference, where it is not there."""
-    return None if spec.ledger_password is None else config.read_password(spec.ledger_password, os.environ)
+    """The ledger's, where the file says where it is, masked. Raises UsageError as above."""
+    if spec.ledger_password is None:
+        return None
+    password = config.read_password(spec.ledger_password, os.environ)
+    log.mask(password)
+    return password
 
 
-def provider_of(spec: Spec, clock: Clock, ledger: Ledger | None = None) -> Provider:
-    """The file's account. Reads the token now; raises UsageError, naming the reference, where it cannot.
+def provider_of(
+    spec: Spec,
+    clock: Clock,
+    ledger: Ledger | None = None,
+    before: Replicate | None = None,
+) -> Replicate:
+    """The file's account. Reads the token now, which is masked in the log before it is used; raises UsageError, naming
+    the reference, where it cannot.
 
-    Where processes share the beats, those with the same `ledger` keep to the account's rate together.
+    Where processes share the beats, those with the same `ledger` keep to the account's rate together. `before`: that of
+    the file before, at whose pace the same account goes on.
     """
     from warmer.providers.replicate import Replicate
 
     notes = ledger if spec.engine is Engine.SHARED else None
-    return Replicate(spec.account, config.read_secret(spec.account.token, os.environ), clock, notes=notes)
+    return Replicate(spec.account, _token_of(spec), clock, notes=notes, before=before, mask=log.mask)
+
+
+def accounts_of(clock: Clock, ledger: Ledger) -> Callable[[Spec], Replicate]:
+    """What opens the account of each file in force, one after another. Raises UsageError where a token is missing."""
+    latest: Replicate | None = None
+
+    def connect(spec: Spec) -> Replicate:
+        nonlocal latest
+        latest = provider_of(spec, clock, ledger, before=latest)
+        return latest
+
+    return connect
 
 
 def schedule_of(spec: Spec) -> Callable[[OnDue], Schedule]:
@@ -71,10 +130,11 @@ def schedule_of(spec: Spec) -> Callable[[OnDue], Schedule]:
 
 
 def start_log(spec: Spec, stream: TextIO | None = None) -> None:
-    """Log to `stream` (default: stdout), with the file's secrets masked, and those of the files before it."""
-    _MASKED.add(config.read_secret(spec.account.token, os.environ))
-    _MASKED.update(filter(None, [_password_of(spec)]))
-    log.configure(stream=stream or sys.stdout, secrets=_MASKED)
+    """Log to `stream` (default: stdout), with the file's secrets masked. Raises UsageError where one cannot be read:
+    before anything was begun."""
+    _token_of(spec)
+    _password_of(spec)
+    log.configure(stream=stream or sys.stdout)
 
 
 def require_sandbox() -> None:

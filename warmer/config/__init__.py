@@ -5,29 +5,40 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from warmer.config.document import MAX_BYTES, read_document
+from warmer.config.document import MAX_BYTES, Document, read_document
 from warmer.config.effective import dump, show
-from warmer.config.entries import check_entries
+from warmer.config.entries import check_entries, check_public_url
 from warmer.config.faults import Faults
+from warmer.config.files import read_file
 from warmer.config.ledger import check_ledger
-from warmer.config.prices import read_table
+from warmer.config.prices import known_table, read_table
+from warmer.config.schema import json_schema
 from warmer.config.secret import read_password, read_secret
-from warmer.config.shape import BudgetShape, ModelShape, json_schema, read_shape
+from warmer.config.shape import AlertsShape, BudgetShape, ModelShape, read_shape
 from warmer.core.budget import Cap, Period
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Price, PriceTable, price_of
-from warmer.core.spec import AccountSpec, Engine, Listen, ModelSpec, PolicyName, Spec, Target
+from warmer.core.spec import (
+    WEBHOOKS,
+    AccountSpec,
+    Alerts,
+    Engine,
+    Listen,
+    ModelSpec,
+    PolicyName,
+    Retention,
+    Spec,
+    Target,
+)
 from warmer.errors import ConfigError, Fault, UsageError
 
 __all__ = ["dump", "find", "json_schema", "load", "parse", "read_password", "read_secret", "show"]
@@ -60,8 +71,7 @@ def load(path: Path, *, only_file: bool = False) -> Spec:
     A pipe is read to its end. With `only_file` it is refused, and so is a device: who waits for one may wait for ever.
     """
     try:
-        with open(path, "rb", opener=_open_file if only_file else None) as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_file(path, MAX_BYTES, only_file=only_file)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         problem = f"the file cannot be read: {error.strerror if isinstance(error, OSError) else error}"
         fault = Fault(file=str(path), line=1, column=1, problem=problem, hint="look at its path and its mode")
@@ -69,23 +79,20 @@ def load(path: Path, *, only_file: bool = False) -> Spec:
     return parse(content, path=str(path))
 
 
-def _open_file(path: str, flags: int) -> int:
-    number = os.open(path, flags | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        raise OSError(errno.EINVAL, "it is no regular file, but a folder, a pipe or a device")
-    return number
+def parse(text: bytes, *, path: str, in_force: Spec | None = None) -> Spec:
+    """The spec in `text`. Raises ConfigError with every fault; `path` names the file in them.
 
-
-def parse(text: bytes, *, path: str) -> Spec:
-    """The spec in `text`. Raises ConfigError with every fault; `path` names the file in them."""
+    Given the spec that is `in_force`, nothing but `text` is read, as of somebody who may not look at files here: of
+    price tables that one's alone may be named.
+    """
     faults = Faults(path)
     document = read_document(text, faults)
-    table = read_table(document, path, faults)
+    table = read_table(document, path, faults) if in_force is None else known_table(document, in_force, faults)
     shape = read_shape(document, faults, table)
     check_entries(document, faults)
     check_ledger(document, faults)
-    faults.add_tokens(text.decode())
+    check_public_url(document, faults)
+    faults.add_tokens(text.decode(), document.texts())
     if shape is None or faults:
         raise faults.error()
     given = _given(shape)
@@ -93,26 +100,36 @@ def parse(text: bytes, *, path: str) -> Spec:
     return Spec(
         zone=given.get("timezone", ZoneInfo("UTC")),
         models=tuple(
-            _model(entry, defaults, given, table, where=f"{path}:{document.place(('models', at)).line}")
+            replace(
+                _model(entry, defaults, given, table),
+                where=f"{path}:{document.place(('models', at)).line}",
+                places=_places(document, at, path),
+            )
             for at, entry in enumerate(shape.models)
         ),
-        account=AccountSpec(**_given(given.get("replicate"))),
+        account=AccountSpec(**_given(given.get("replicate")), webhook_url=_webhook_url(given.get("public_url"))),
         prices=given.get("prices"),
         ledger=given.get("ledger"),
         listen=given.get("listen", Listen()),
+        public_url=given.get("public_url"),
+        admin_token=given.get("admin_token"),
         ledger_password=given.get("ledger_password"),
+        alerts=_alerts(given.get("alerts")),
+        retention=Retention(**_given(given.get("retention"))),
         engine=given.get("engine", Engine.LOCAL),
         path=path,
         digest=hashlib.sha256(text).hexdigest()[:12],
     )
 
 
-_AS_GIVEN = ("policy", "every", "lead", "instances", "shadow", "input", "billing", "deadline", "traffic")
+def _webhook_url(public_url: str | None) -> str | None:
+    return None if public_url is None else f"{public_url}{WEBHOOKS}"
 
 
-def _model(
-    entry: ModelShape, defaults: Mapping[str, Any], file: Mapping[str, Any], table: PriceTable, *, where: str
-) -> ModelSpec:
+_AS_GIVEN = ("policy", "every", "lead", "instances", "shadow", "input", "billing", "deadline", "alerts", "traffic")
+
+
+def _model(entry: ModelShape, defaults: Mapping[str, Any], file: Mapping[str, Any], table: PriceTable) -> ModelSpec:
     own = _given(entry)
     both = {**defaults, **own}
     if both.get("policy") is PolicyName.FLOOR:
@@ -129,10 +146,23 @@ def _model(
         price=_price(own, table) or _price(defaults, table),
         prices=table,
         self_host_per_hour=_given(both.get("self_host")).get("per_hour"),
-        where=where,
+        first_token=both.get("measure", False),
         **_aim(own) or _aim(defaults),
         **{key: both[key] for key in _AS_GIVEN if key in both},
     )
+
+
+def _places(document: Document, at: int, path: str) -> dict[str, str]:
+    """The "file:line" of what the entry names, and of its input, which may be that of the defaults."""
+    ways: dict[str, tuple[tuple[str | int, ...], ...]] = {
+        "target": (("models", at, "model"), ("models", at, "deployment")),
+        "input": (("models", at, "input"), ("defaults", "input")),
+    }
+    return {
+        key: f"{path}:{document.key_place(way).line}"
+        for key, those in ways.items()
+        if (way := next(filter(document.has, those), None)) is not None
+    }
 
 
 def _price(given: Mapping[str, Any], table: PriceTable) -> Price | None:
@@ -149,6 +179,11 @@ def _caps(budget: BudgetShape | None, model: str | None) -> tuple[Cap, ...]:
 def _aim(given: Mapping[str, Any]) -> dict[str, Any]:
     """What a cold start is worth, or how many may be: two ways to say one thing, like price and hardware."""
     return {key: given[key] for key in ("cold_target", "cold_start_price") if key in given}
+
+
+def _alerts(shape: AlertsShape | None) -> Alerts:
+    given = _given(shape)
+    return Alerts(to=tuple(dict.fromkeys(given.get("to", ()))), ping=given.get("ping"))
 
 
 def _given(shape: BaseModel | None) -> dict[str, Any]:

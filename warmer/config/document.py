@@ -7,8 +7,8 @@ no tags, no merge keys, nothing that grows when it is read. Numbers with a fract
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any
@@ -46,24 +46,61 @@ class Document:
 
     root: yaml.Node
     value: Any  # of the root: dict, list, str, int, Decimal, bool or None, and so on within
+    _pairs: dict[int, dict[Any, tuple[yaml.Node, yaml.Node]]] = field(default_factory=dict)  # by a mapping's id
 
     def place(self, path: Sequence[str | int]) -> Place:
         """Where the value at `path` stands; where the path leads no further, the last value on its way."""
         node = self.root
         for step in path:
-            node = _child(node, step) or node
+            node = self._child(node, step) or node
         return _place(node.start_mark)
 
     def key_place(self, path: Sequence[str | int]) -> Place:
         """Where the key that `path` ends with stands."""
         node = self.root
         for step in path[:-1]:
-            node = _child(node, step) or node
-        if isinstance(node, yaml.MappingNode):
-            for key, _ in node.value:
-                if key.value == path[-1]:
-                    return _place(key.start_mark)
-        return _place(node.start_mark)
+            node = self._child(node, step) or node
+        pair = self._pair(node, path[-1])
+        return _place((pair[0] if pair else node).start_mark)
+
+    def has(self, path: Sequence[str | int]) -> bool:
+        """Whether the text has a value at `path`."""
+        node: yaml.Node | None = self.root
+        for step in path:
+            node = node and self._child(node, step)
+        return node is not None
+
+    def texts(self) -> Iterator[tuple[str, Place]]:
+        """Every key and value as it is read, and where it stands; each once, however many aliases there are."""
+        waiting, seen = [self.root], set[int]()
+        while waiting:
+            node = waiting.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if isinstance(node, yaml.ScalarNode):
+                yield node.value, _place(node.start_mark)
+            elif isinstance(node, yaml.SequenceNode):
+                waiting += node.value
+            elif isinstance(node, yaml.MappingNode):
+                waiting += (each for pair in node.value for each in pair)
+
+    def _child(self, node: yaml.Node, step: str | int) -> yaml.Node | None:
+        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            item: yaml.Node = node.value[step]
+            return item
+        pair = self._pair(node, step)
+        return pair[1] if pair else None
+
+    def _pair(self, node: yaml.Node, key: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+        """Of two equal keys the first: the one whose value counts until the fault is mended."""
+        if not isinstance(node, yaml.MappingNode):
+            return None
+        if id(node) not in self._pairs:
+            self._pairs[id(node)] = {
+                one.value: (one, value) for one, value in reversed(node.value) if isinstance(one, yaml.ScalarNode)
+            }
+        return self._pairs[id(node)].get(key)
 
 
 def read_document(content: bytes, faults: Faults) -> Document:
@@ -210,16 +247,6 @@ def _decimal(text: str, place: Place, faults: Faults) -> Decimal | None:
         faults.add(place, f"{quote(text)} is not a number that can be kept", "write a finite number")
         return None
     return number
-
-
-def _child(node: yaml.Node, step: str | int) -> yaml.Node | None:
-    if isinstance(node, yaml.MappingNode):
-        # The first of two equal keys: the one whose value counts until the fault is mended.
-        return next((value for key, value in node.value if key.value == step), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        item: yaml.Node = node.value[step]
-        return item
-    return None
 
 
 def _place(mark: Any) -> Place:

@@ -18,8 +18,9 @@ from typing import Any
 
 import yaml
 
-from warmer.config import dump, parse, show
+from warmer.config import dump, parse
 from warmer.config.document import read_document
+from warmer.config.effective import entry as entry_of
 from warmer.config.faults import Faults
 from warmer.core.spec import ModelSpec, PolicyName, Spec
 from warmer.errors import ConfigError, UsageError
@@ -51,7 +52,7 @@ def edited(content: bytes, wanted: Mapping[str, ModelSpec], *, path: str) -> byt
         cut
         for model, entry in zip(before.models, entries, strict=True)
         if model.name in wanted
-        for cut in _cuts(text, entry, _shown(model, before), _shown(wanted[model.name], before))
+        for cut in _cuts(text, entry, entry_of(model), entry_of(wanted[model.name]))
     ]
     for cut in sorted(cuts, key=lambda cut: cut.start, reverse=True):
         text = text[: cut.start] + cut.text + text[cut.end :]
@@ -92,12 +93,6 @@ def replace_file(path: Path, *, before: bytes, after: bytes) -> None:
         raise UsageError(
             f"{path} cannot be written: {error.strerror} (run this as its owner, or apply the diff by hand)"
         ) from error
-
-
-def _shown(model: ModelSpec, spec: Spec) -> Mapping[str, Any]:
-    """The entry as the file would say all of it."""
-    shown: Mapping[str, Any] = show(replace(spec, models=(model,)))["models"][0]
-    return shown
 
 
 def _says(after: Spec, before: Spec, wanted: Mapping[str, ModelSpec]) -> bool:

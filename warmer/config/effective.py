@@ -11,12 +11,16 @@ import yaml
 
 from warmer.config.document import CORE_SCHEMA
 from warmer.core.price import Price
-from warmer.core.spec import ModelSpec, PolicyName, Spec, TargetKind
+from warmer.core.spec import Alerts, ModelSpec, PolicyName, Spec, TargetKind
 from warmer.core.units import format_duration
+
+_OF_BEATS = frozenset({"every", "input", "deadline", "measure"})
+_OF_ADAPTIVE = frozenset({"cold_target", "cold_start_price"})
 
 
 def show(spec: Spec) -> dict[str, Any]:
-    """The effective configuration, every default written out. Parsed again, `dump` of it gives an equal spec.
+    """The effective configuration, every default written out. Parsed again, `dump` of it gives an equal spec,
+    but for keys of `defaults` that a model's policy does not heed.
 
     Secrets are references, durations texts, money Decimal.
     """
@@ -28,8 +32,16 @@ def show(spec: Spec) -> dict[str, Any]:
     if spec.ledger is not None:
         shown["ledger"] = spec.ledger
     shown["listen"] = "off" if spec.listen is None else str(spec.listen)
+    if spec.public_url is not None:
+        shown["public_url"] = spec.public_url
+    if spec.admin_token is not None:
+        shown["admin_token"] = str(spec.admin_token)
     if spec.ledger_password is not None:
         shown["ledger_password"] = str(spec.ledger_password)
+    if alerts := _alerts(spec.alerts):
+        shown["alerts"] = alerts
+    kept = spec.retention
+    shown["retention"] = {"beats": format_duration(kept.beats), "requests": format_duration(kept.requests)}
     shown["engine"] = str(spec.engine)
     if budget := _budget(spec.models[0], own=False):
         shown["budget"] = budget
@@ -39,11 +51,20 @@ def show(spec: Spec) -> dict[str, Any]:
         "creates_per_minute": spec.account.creates_per_minute,
         "reads_per_minute": spec.account.reads_per_minute,
     }
-    shown["models"] = [_model(model) for model in spec.models]
+    shown["models"] = [_heeded(model) for model in spec.models]
     return shown
 
 
-def _model(model: ModelSpec) -> dict[str, Any]:
+def _heeded(model: ModelSpec) -> dict[str, Any]:
+    """The entry without what it has from `defaults` and its policy does not heed: in an entry that would be a fault."""
+    unheeded = _OF_BEATS if model.policy is PolicyName.FLOOR else frozenset[str]()
+    if PolicyName.ADAPTIVE not in (model.policy, model.shadow):
+        unheeded |= _OF_ADAPTIVE
+    return {key: value for key, value in entry(model).items() if key not in unheeded}
+
+
+def entry(model: ModelSpec) -> dict[str, Any]:
+    """All of a model as its entry would say it."""
     kind = "deployment" if model.target.kind is TargetKind.DEPLOYMENT else "model"
     lines = list(model.hours.lines)
     shown: dict[str, Any] = {
@@ -72,7 +93,14 @@ def _model(model: ModelSpec) -> dict[str, Any]:
         shown["self_host"] = {"per_hour": model.self_host_per_hour}
     if budget := _budget(model, own=True):
         shown["budget"] = budget
-    return shown | {"deadline": format_duration(model.deadline), "traffic": "auto" if model.traffic else "off"}
+    shown |= {"deadline": format_duration(model.deadline), "measure": "first_token" if model.first_token else "off"}
+    shown["alerts"] = "on" if model.alerts else "off"
+    return shown | {"traffic": "auto" if model.traffic else "off"}
+
+
+def _alerts(alerts: Alerts) -> dict[str, Any]:
+    shown: dict[str, Any] = {"to": [str(ref) for ref in alerts.to]} if alerts.to else {}
+    return shown if alerts.ping is None else shown | {"ping": str(alerts.ping)}
 
 
 def _budget(model: ModelSpec, *, own: bool) -> dict[str, Any]:

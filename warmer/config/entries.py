@@ -14,7 +14,7 @@ from warmer.core.price import Billing
 from warmer.core.spec import PolicyName
 
 _BOTH_AIMS = {"cold_target", "cold_start_price"}
-_OF_BEATS = {"every", "input", "deadline"}
+_OF_BEATS = {"every", "input", "deadline", "measure"}
 _TWO_AIMS = (
     "`cold_target` and `cold_start_price` are two answers to one question",
     "keep one: a share to hold, or what one cold start is worth",
@@ -44,6 +44,14 @@ def check_entries(document: Document, faults: Faults) -> None:
         _check_budget(defaults.get("budget"), ("defaults", "budget"), root, document, faults)
     if isinstance(defaults, dict) and defaults.keys() >= _BOTH_AIMS:
         faults.add(document.key_place(("defaults", "cold_start_price")), *_TWO_AIMS)
+
+
+def check_public_url(document: Document, faults: Faults) -> None:
+    """Somebody answers there."""
+    root = document.value if isinstance(document.value, dict) else {}
+    if root.get("listen") == "off" and "public_url" in root:
+        problem = "nobody answers at `public_url` while `listen` is off"
+        faults.add(document.key_place(("public_url",)), problem, "write `listen: 127.0.0.1:9177`, or leave this out")
 
 
 def _check_target(entry: Mapping[str, Any], at: int, document: Document, faults: Faults) -> str | None:

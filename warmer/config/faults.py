@@ -5,13 +5,17 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import NamedTuple
 
+from warmer.core.plain import one_line
 from warmer.errors import ConfigError, Fault
 
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])r8_[A-Za-z0-9]{12,}")
 _TOKEN_LIKE = re.compile(r"r8_\w+")
 IN_CLEAR = "a token stands here in clear"
+MOST = 100
+"""Faults told at once: more is some other file, or garbage, and to look for the rest takes long and floods a log."""
 BY_REFERENCE = "take it out of the file and revoke it; `token` is written as env:NAME, file:PATH or credential:NAME"
 
 
@@ -32,25 +36,37 @@ class WrongValueError(ValueError):
 
 
 class Faults:
-    """The faults of one file so far. At one place the first stands: what follows from it would only repeat it."""
+    """The faults of one file so far, MOST of them. At one place the first stands: the next would only repeat it."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self._found: dict[Place, Fault] = {}
 
     def add(self, place: Place, problem: str, hint: str = "") -> None:
-        """Note a fault. What looks like a token is masked, whichever key it was written for."""
-        problem, hint = (_TOKEN_LIKE.sub("r8_…", text) for text in (problem, hint))
-        fault = Fault(file=self.file, line=place.line, column=place.column, problem=problem, hint=hint)
-        self._found.setdefault(place, fault)
+        """Note a fault. What looks like a token is masked, whichever key it was written for.
 
-    def add_tokens(self, text: str) -> None:
-        """Note every token in clear, wherever in the file it stands; comments are read by others too."""
+        Raises ConfigError where there are too many: the file is not looked at any further.
+        """
+        if place in self._found:
+            return
+        if is_one_too_many := len(self._found) == MOST:
+            problem, hint = f"there are more than {MOST} faults", "mend these: the others are told then"
+        problem, hint = (_TOKEN_LIKE.sub("r8_…", one_line(text)) for text in (problem, hint))
+        self._found[place] = Fault(file=self.file, line=place.line, column=place.column, problem=problem, hint=hint)
+        if is_one_too_many:
+            raise self.error()
+
+    def add_tokens(self, text: str, values: Iterable[tuple[str, Place]] = ()) -> None:
+        """Note every token in clear, wherever in the file it stands; comments are read by others too.
+
+        `values` are what the text says: there, an escape does not hide one.
+        """
         told = {place.line for place, fault in self._found.items() if fault.problem == IN_CLEAR}
-        for found in _TOKEN.finditer(text):
-            place = place_in(text, found.start())
+        places = [place_in(text, found.start()) for found in islice(_TOKEN.finditer(text), MOST + 1)]
+        for place in (*places, *(place for value, place in values if _TOKEN.search(value))):
             if place.line not in told:
                 self.add(place, IN_CLEAR, BY_REFERENCE)
+                told.add(place.line)
 
     def error(self) -> ConfigError:
         """The faults as the error to raise."""

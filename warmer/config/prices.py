@@ -10,7 +10,9 @@ from typing import Any
 from warmer.config import values
 from warmer.config.document import MAX_BYTES, Document, read_document
 from warmer.config.faults import Faults, Place, WrongValueError, quote
+from warmer.config.files import read_file
 from warmer.core.price import TABLE, PriceTable
+from warmer.core.spec import Spec
 
 _SHAPE = "`date: 2026-12-01` and under `per_second:` one `gpu-t4: 0.000225` a line"
 
@@ -25,15 +27,27 @@ def read_table(document: Document, path: str, faults: Faults) -> PriceTable:
         return TABLE  # where it is no text, that is told where the keys are read
     try:
         found = Path(path).parent / written
-        if not found.is_file():
-            raise FileNotFoundError
-        with found.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_file(found, MAX_BYTES)
     except (OSError, ValueError):
         hint = "write its path, relative to this file, and look at its mode"
         faults.add(document.place(("prices",)), f"there is no price table at {quote(written)}", hint)
         return TABLE
     return parse_table(content, path=str(found))
+
+
+def known_table(document: Document, in_force: Spec, faults: Faults) -> PriceTable:
+    """The same without reading any file: the table of the spec that is in force, where `prices` names that one."""
+    written = document.value.get("prices") if isinstance(document.value, dict) else None
+    if not isinstance(written, str) or not written:
+        return TABLE
+    if written == in_force.prices:
+        return in_force.models[0].prices
+    faults.add(
+        document.place(("prices",)),
+        "another price table than the one in force is not read for a trial",
+        "name that one, or leave `prices` out; `warmer check` reads any",
+    )
+    return TABLE
 
 
 def parse_table(content: bytes, *, path: str) -> PriceTable:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from warmer.config.files import read_file
 from warmer.core.spec import SecretRef
 from warmer.errors import UsageError
 
@@ -57,8 +58,7 @@ def _path(ref: SecretRef, environ: Mapping[str, str]) -> Path:
 
 def _read(ref: SecretRef, path: Path, what: str) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_SECRET_BYTES + 1)
+        content = read_file(path, MAX_SECRET_BYTES)
         if len(content) > MAX_SECRET_BYTES:
             raise _unusable(ref, f"is too large for a {what}", f"name the file that holds the {what} alone")
         return content.decode()

@@ -65,6 +65,12 @@ def _lines(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+def _refs(value: Any) -> Any:
+    if value == []:
+        raise WrongValueError("this list of addresses is empty", "write one as in env:NAME, or leave the key out")
+    return value if isinstance(value, list) else [value]
+
+
 def _entries(value: Any) -> Any:
     if not isinstance(value, list) or not value:
         raise WrongValueError("`models` is no list of at least one model", "write `models: [{model: owner/name}]`")
@@ -78,6 +84,7 @@ Ledger = Annotated[str, PlainValidator(ledgers.read_ledger), _text(ledgers.URL)]
 LedgerPassword = Annotated[SecretRef, PlainValidator(ledgers.read_password_ref), _text(values.REFERENCE)]
 EngineName = Annotated[Engine, PlainValidator(values.read_engine), _words(Engine)]
 Secret = Annotated[SecretRef, PlainValidator(values.read_secret_ref), _text(values.REFERENCE)]
+PublicUrl = Annotated[str, PlainValidator(values.read_public_url), _text("https?://.+", format="uri")]
 BaseUrl = Annotated[str, PlainValidator(values.read_base_url), _text("https?://.+", format="uri")]
 Rate = Annotated[
     int,
@@ -138,6 +145,15 @@ Sku = Annotated[
     PlainValidator(_sku),
     WithJsonSchema({"anyOf": [{"enum": list(PER_SECOND)}, {"type": "string", "pattern": f"^(?:{values.SKU})$"}]}),
 ]
+Kept = Annotated[timedelta, PlainValidator(values.read_retention), _text(rf"(?=\d){values.DURATION}")]
+AlertsOf = Annotated[bool, PlainValidator(values.read_alerts), _words(("on", "off"))]
+_REFERENCE = {"type": "string", "pattern": f"^(?:{values.REFERENCE})$"}
+Secrets = Annotated[
+    list[Secret],
+    BeforeValidator(_refs),
+    WithJsonSchema({"anyOf": [_REFERENCE, {"type": "array", "items": _REFERENCE, "minItems": 1}]}),
+]
+Measure = Annotated[bool, PlainValidator(values.read_measure), _words(("first_token", "off"))]
 Traffic = Annotated[bool, PlainValidator(values.read_traffic), _words(("auto", "off"))]
 
 
@@ -152,6 +168,19 @@ class _Mapping(BaseModel):
     def _is_mapping(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             raise WrongValueError("a mapping is meant here", f"write {cls.example}")
+        return value
+
+
+class _Told(_Mapping):
+    """A mapping that says nothing where it is empty."""
+
+    empty: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_something(cls, value: Any) -> Any:
+        if value == {}:
+            raise WrongValueError(cls.empty, f"write {cls.example}")
         return value
 
 
@@ -175,19 +204,13 @@ class PriceShape(_Mapping):
         return value
 
 
-class SelfHostShape(_Mapping):
+class SelfHostShape(_Told):
     """What the model would cost on a machine of the owner's own; for `advise`."""
 
     example = "self_host: {per_hour: 1.20}"
+    empty = "this says nothing of a machine of your own"
 
     per_hour: PerHour = _key("USD for one hour of a GPU of your own, rented or bought.", 1.20)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _says_something(cls, value: Any) -> Any:
-        if value == {}:
-            raise WrongValueError("this says nothing of a machine of your own", f"write {cls.example}")
-        return value
 
 
 class BudgetShape(_Mapping):
@@ -197,6 +220,33 @@ class BudgetShape(_Mapping):
 
     daily: Usd = _key("USD from one midnight to the next.", 2.00)
     monthly: Usd = _key("USD from the first of a month to the next.", 40.00)
+
+
+class RetentionShape(_Mapping):
+    """How long the ledger keeps beats and customers' calls one by one."""
+
+    example = "retention: {beats: 30d}"
+
+    beats: Kept = _key("How long beats are kept, 1d to 36500d.", "30d", default="3d")
+    requests: Kept = _key("How long customers' calls are kept, 1d to 36500d.", "400d", default="90d")
+
+
+class AlertsShape(_Told):
+    """Who is told of what is wrong, and of a sign of life."""
+
+    example = "alerts: {to: env:WARMER_ALERTS}"
+    empty = "this tells nobody"
+
+    to: Secrets = _key(
+        "Where the addresses that alerts go to are read from, one or a list: each an address of Apprise, by env:NAME, "
+        "file:PATH or credential:NAME.",
+        "env:WARMER_ALERTS",
+        ["env:WARMER_ALERTS", "file:/run/secrets/pager"],
+    )
+    ping: Secret = _key(
+        "Where the address is read from that is asked for once a minute while all is well, for a watcher outside.",
+        "env:WARMER_PING",
+    )
 
 
 class AccountShape(_Mapping):
@@ -286,6 +336,10 @@ class DefaultsShape(_Mapping):
     deadline: Deadline = _key(
         "When a heartbeat is given up, boot included, 5s to 1d; sent as Cancel-After.", "10m", default="10m"
     )
+    measure: Measure = _key(
+        "`first_token` times the first token of each beat, of a model that streams.", "first_token", default="off"
+    )
+    alerts: AlertsOf = _key("`off` sends no alerts of the model alone.", "off", default="on")
     traffic: Traffic = _key(
         "`auto` reads customers' calls from the account's prediction list, `off` does not.", "off", default="auto"
     )
@@ -327,6 +381,10 @@ class FileShape(_Mapping):
         "env:WARMER_LEDGER_PASSWORD",
         "file:/run/secrets/ledger-password",
     )
+    retention: RetentionShape = _key(
+        "How long the ledger keeps beats and customers' calls one by one; what they add up to by the hour stays.",
+        {"beats": "30d", "requests": "400d"},
+    )
     engine: EngineName = _key(
         "`shared` has any number of processes on one PostgreSQL ledger divide the beats among them; with `local` each "
         "process looks after all models.",
@@ -338,6 +396,21 @@ class FileShape(_Mapping):
         "0.0.0.0:9177",
         "off",
         default="127.0.0.1:9177",
+    )
+    public_url: PublicUrl = _key(
+        "The address by which Replicate reaches `listen` from outside, over TLS: it then tells `warmer run` by webhook "
+        "how beats ended, and is hardly asked. Without it, it is asked.",
+        "https://warmer.example.com",
+    )
+    admin_token: Secret = _key(
+        "Where the token is read from that changes over HTTP ask for: env:NAME, file:PATH or credential:NAME. Without "
+        "it nothing can be changed over HTTP.",
+        "env:WARMER_ADMIN_TOKEN",
+        "file:/run/secrets/admin-token",
+    )
+    alerts: AlertsShape = _key(
+        "Who is told of what is wrong: cold streaks, budgets, models and accounts that are refused.",
+        {"to": "env:WARMER_ALERTS"},
     )
     replicate: AccountShape = _key(
         "How the account at Replicate is reached, and what it allows.", {"token": "env:REPLICATE_API_TOKEN"}
@@ -357,11 +430,14 @@ _BY_KEY: dict[str, type[_Mapping]] = {
     "models": ModelShape,
     "price": PriceShape,
     "budget": BudgetShape,
+    "retention": RetentionShape,
+    "alerts": AlertsShape,
     "self_host": SelfHostShape,
 }
 _ELSEWHERE = (
     ("in an entry of `models`", ModelShape),
     ("under `replicate`", AccountShape),
+    ("under `alerts`", AlertsShape),
     ("at the top level, not indented", FileShape),
 )
 
@@ -422,18 +498,3 @@ def _known_instead(path: tuple[str | int, ...]) -> str:
         if key in shape.model_fields and not near_miss(key, here.model_fields):
             return f"it belongs {where}"
     return suggest(key, here.model_fields)
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of the file (draft 2020-12), for editors and checkers."""
-    schema = FileShape.model_json_schema()
-    _tidy(schema)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "warmer.yaml"}
-
-
-def _tidy(schema: Any) -> None:
-    """Drop pydantic's titles, which repeat the key."""
-    for value in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
-        _tidy(value)
-    if isinstance(schema, dict) and isinstance(schema.get("title"), str):
-        del schema["title"]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,6 +46,8 @@ MAX_COLD_START_PRICE = Decimal(1000)
 """USD for one avoided cold start: more is a slip of the decimal point."""
 MAX_LEAD = timedelta(hours=1)
 """Longer than the longest boot."""
+MIN_RETENTION, MAX_RETENTION = timedelta(days=1), timedelta(days=36_500)
+"""What is going on takes hours; a hundred years are for good."""
 MAX_PER_MINUTE = 1_000_000
 MAX_PORT = 65_535
 MAX_NAME = 200
@@ -61,21 +64,33 @@ LISTEN = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}"
 REFERENCE = r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:[A-Za-z0-9._-]+"
 
 
+_LONGEST_ZONE = 100
+"""Characters: IANA's longest has some thirty."""
+
+
 def read_zone(value: Any) -> ZoneInfo:
     """An IANA zone."""
     name = _text(value, "Europe/Berlin")
     try:
+        if len(name) > _LONGEST_ZONE:  # each `/` of one would be imported as a package within the one before
+            raise ValueError(name)
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise WrongValueError(f"there is no time zone {quote(name)}", _zone_meant(name)) from None
 
 
 def _zone_meant(name: str) -> str:
-    zones = available_timezones()
+    zones = _zones()
     by_city = {zone.rpartition("/")[2]: zone for zone in sorted(zones)}
     city = near_miss(name.rpartition("/")[2].replace(" ", "_"), by_city)
     meant = near_miss(name, zones) or (by_city[city] if city else None)
     return f"did you mean `{meant}`?" if meant else "write an IANA name, such as Europe/Berlin or UTC"
+
+
+@cache
+def _zones() -> frozenset[str]:
+    # Every file of the zone database is looked into.
+    return frozenset(available_timezones())
 
 
 def read_country(value: Any) -> str:
@@ -160,21 +175,42 @@ def read_secret_ref(value: Any) -> SecretRef:
 
 def read_base_url(value: Any) -> str:
     """The address of the API, without a slash at its end."""
-    url = _text(value, "https://api.replicate.com/v1")
+    return _address(
+        value,
+        "https://api.replicate.com/v1",
+        "https://HOST/v1",
+        "the address of an API",
+        in_clear="the token would travel in clear",
+        instead="`token` says where the token is",
+    )
+
+
+def read_public_url(value: Any) -> str:
+    """The address by which the daemon is reached from outside, without a slash at its end."""
+    return _address(
+        value,
+        "https://warmer.example.com",
+        "https://HOST",
+        "an address of yours",
+        in_clear="Replicate sends webhooks over TLS alone, not",
+        instead="webhooks are signed, and need none",
+    )
+
+
+def _address(value: Any, example: str, form: str, what: str, *, in_clear: str, instead: str) -> str:
+    url = _text(value, example)
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise WrongValueError("this address cannot be read", "write https://HOST/v1") from None
+        raise WrongValueError("this address cannot be read", f"write {form}") from None
     if parts.username is not None or parts.password is not None:
-        raise WrongValueError(
-            "this address holds a user or a password", "leave them out; `token` says where the token is"
-        )
+        raise WrongValueError("this address holds a user or a password", f"leave them out; {instead}")
     if not re.fullmatch(r"[!-~]+", url) or not host or parts.query or parts.fragment:
-        raise WrongValueError("this is not the address of an API", "write https://HOST/v1, without query and fragment")
+        raise WrongValueError(f"this is not {what}", f"write {form}, without query and fragment")
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
         raise WrongValueError(
-            f"the token would travel in clear over {quote(parts.scheme)}",
+            f"{in_clear} over {quote(parts.scheme)}",
             "write https://; http:// is for this machine alone, such as http://127.0.0.1:8080/v1",
         )
     return url.rstrip("/")
@@ -240,6 +276,11 @@ def read_name(value: Any) -> str:
     if not name.isprintable():
         raise WrongValueError("this name has a character that cannot be printed", "use letters, digits and signs")
     return name
+
+
+def read_retention(value: Any) -> timedelta:
+    """How long rows of the ledger are kept."""
+    return _duration(value, "30d", MIN_RETENTION, MAX_RETENTION)
 
 
 def read_engine(value: Any) -> Engine:
@@ -339,11 +380,31 @@ def read_deadline(value: Any) -> timedelta:
     return _duration(value, "10m", MIN_DEADLINE, MAX_DEADLINE)
 
 
+def read_measure(value: Any) -> bool:
+    """Whether the time to the first token is measured."""
+    if value is False:
+        raise WrongValueError("`false` is neither `first_token` nor `off`", "write `measure: off`")
+    return _one_of(value, "a thing to measure", ("first_token", "off")) == "first_token"
+
+
 def read_traffic(value: Any) -> bool:
     """Whether customers' calls are read."""
     if value is False:
         raise WrongValueError("`false` is neither `auto` nor `off`", "write `traffic: off`")
     return _one_of(value, "a way to see traffic", ("auto", "off")) == "auto"
+
+
+def read_alerts(value: Any) -> bool:
+    """Whether people are told of a model."""
+    if isinstance(value, bool):
+        raise WrongValueError(
+            f"`{str(value).lower()}` is neither `on` nor `off`", f"write `alerts: {'on' if value else 'off'}`"
+        )
+    if isinstance(value, dict):
+        raise WrongValueError(
+            "whom to tell is the same for all models", "write `alerts: {to: …}` at the top level, not indented"
+        )
+    return _one_of(value, "a way to tell of a model", ("on", "off")) == "on"
 
 
 def read_per_second(value: Any) -> Decimal:

@@ -10,9 +10,12 @@ from warmer.core.backtest.entry import Traffic
 from warmer.core.backtest.trace import DAY, SECOND
 from warmer.core.official import ALWAYS_ON
 from warmer.core.price import Billing
+from warmer.core.repeats import Repeats
 from warmer.core.spec import ModelSpec
-from warmer.core.tune import LEAST_CALLS, LEAST_DAYS, WORTH_BEATS
-from warmer.core.ways import LEFT, MONTH_DAYS, Billed, Option, Way, Ways, rank, rounded
+from warmer.core.tune import WORTH_BEATS, what_lacks
+from warmer.core.units import to_whole_micros
+from warmer.core.waste import Finding
+from warmer.core.ways import LEFT, MONTH_DAYS, Billed, Option, Way, Ways, rank
 
 WORTH_BOOTS = 10
 """Boots of billed time for one avoided cold start beyond which it is not worth it where every second online is billed,
@@ -78,6 +81,16 @@ class Advice:
         return next((one for one in self.options if one.way is way), None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advised:
+    """All that is told of one model."""
+
+    advice: Advice
+    repeats: Repeats | None
+    cache_saves_usd: Decimal | None
+    findings: tuple[Finding, ...]
+
+
 def advise(entry: ModelSpec, traffic: Traffic | None, host: Billed) -> Advice:
     """The cheapest way of keeping the model of `entry` that holds what the file asks for. None: nobody has called.
 
@@ -102,11 +115,9 @@ def advise(entry: ModelSpec, traffic: Traffic | None, host: Billed) -> Advice:
             break_even=break_even,
         )
 
-    if not entry.traffic:
-        return found("its customers' calls are not read (`traffic: off`), so there is nothing to go by")
-    if traffic is None or days < LEAST_DAYS or calls < LEAST_CALLS:
-        seen = f"{calls:,} call{'' if calls == 1 else 's'} on {days:,} whole day{'' if days == 1 else 's'}"
-        return found(f"{seen}: too few to judge; needs {LEAST_CALLS} calls and {LEAST_DAYS} whole days")
+    lacks = what_lacks(entry, calls, days)
+    if lacks or traffic is None:
+        return found(lacks)
     ways = Ways(entry, traffic, host)
     options = ways.options()
     best, why = _choose(entry, host, ways, options)
@@ -159,8 +170,8 @@ def _aim(entry: ModelSpec, best: Option) -> str:
 def _worth(entry: ModelSpec, host: Billed, ways: Ways) -> Decimal:
     """The most that one avoided cold start may cost where the file does not say it, in USD."""
     if ways.billing.bills_run_only:
-        return rounded(int(WORTH_BEATS) * (host.beat_usd(entry) or Decimal(0)))
-    return rounded(WORTH_BOOTS * Decimal(repr(host.boot_s)) * (ways.per_second or Decimal(0)))
+        return to_whole_micros(int(WORTH_BEATS) * (host.beat_usd(entry) or Decimal(0)))
+    return to_whole_micros(WORTH_BOOTS * Decimal(repr(host.boot_s)) * (ways.per_second or Decimal(0)))
 
 
 def _break_even(entry: ModelSpec, host: Billed, ways: Ways, options: tuple[Option, ...]) -> BreakEven:
@@ -187,7 +198,7 @@ def _per_avoided(one: Option, left: Option) -> Decimal | None:
     avoided = left.cold_a_month - one.cold_a_month
     if one.cost.usd is None or left.cost.usd is None or avoided <= 0 or one.cost.usd <= left.cost.usd:
         return None
-    return rounded((one.cost.usd - left.cost.usd) / Decimal(repr(avoided)))
+    return to_whole_micros((one.cost.usd - left.cost.usd) / Decimal(repr(avoided)))
 
 
 def told_usd(usd: Decimal) -> str:

@@ -26,7 +26,7 @@ from warmer.core.beat import Request, Verdict
 from warmer.core.learned import LATEST_BOOTS, Learned
 from warmer.core.price import FREE, Cost, Known
 from warmer.core.spent import Warming
-from warmer.core.units import from_micros, to_micros
+from warmer.core.units import to_whole_micros
 
 BEFORE = timedelta(hours=6)
 """Calls from so long before the time in question are replayed too: its first ones may have found what those left."""
@@ -84,9 +84,9 @@ def avoided(
     most = _Guess.of(ordered, helped, learned, low_s, doubtful=0.0)
     days = _Days.since(min(one.begins for one in warmings), end)
     moments = [call.created_at for call in ordered]
-    spent = days.sums([one.begins for one in warmings], [float(one.cost.usd or 0) for one in warmings])
+    spent = days.sums([one.begins for one in warmings], [float(one.known_usd) for one in warmings])
     bars = [days.bars(spent, days.sums(moments, guess.spared)) for guess in (fewest, likely, most)]
-    cost = sum((one.cost for one in warmings), FREE)
+    cost = sum((one.whole_cost for one in warmings), FREE)
     found = Avoided(
         calls=int(helped.sum()),
         unwarmed_cold=likely.unwarmed_cold,
@@ -99,11 +99,11 @@ def avoided(
     if likely.total <= 0:
         return replace(found, why="it spared no cold start")
     if cost.usd is None:
-        unknown = sum(one.cost.usd is None for one in warmings)
-        return replace(found, price_low_usd=_usd(cheapest), why=f"{unknown} of {len(warmings)} costs are unknown")
+        unknown, count = sum(one.unknowns for one in warmings), sum(one.count for one in warmings)
+        return replace(found, price_low_usd=_usd(cheapest), why=f"{unknown} of {count} costs are unknown")
     return replace(
         found,
-        price_usd=from_micros(to_micros(cost.usd / Decimal(likely.total))),
+        price_usd=to_whole_micros(cost.usd / Decimal(likely.total)),
         price_low_usd=_usd(cheapest),
         price_high_usd=_usd(dearest),
     )
@@ -221,4 +221,4 @@ def _price(usd: Floats | float, number: Floats | float) -> Floats:
 
 
 def _usd(value: float) -> Decimal | None:
-    return from_micros(to_micros(Decimal(value))) if isfinite(value) else None
+    return to_whole_micros(Decimal(value)) if isfinite(value) else None

@@ -49,7 +49,9 @@ class Reason(StrEnum):
     PROBE = "probe"  # longer idle than the interval in force: what it finds tells the idle time-out
     OPENING = "opening"  # the active hours begin soon: time to boot
     LIKELY = "likely"  # adaptive: a call is likely enough in the time that the beat buys
+    ORDERED = "ordered"  # somebody asked for it: the file alone would have sent nothing
     # a tick was skipped
+    PAUSED = "paused"  # somebody asked for nothing to be sent
     CLOSED = "closed"  # outside the active hours
     NOT_DUE = "not_due"  # fixed: the interval is still running
     RECENT_ACTIVITY = "recent_activity"  # aware: somebody used the model within the interval
@@ -76,7 +78,15 @@ class Reason(StrEnum):
 
 
 _SENDING = frozenset(
-    (Reason.FIRST_SIGHT, Reason.INTERVAL_OVER, Reason.IDLE, Reason.PROBE, Reason.OPENING, Reason.LIKELY)
+    (
+        Reason.FIRST_SIGHT,
+        Reason.INTERVAL_OVER,
+        Reason.IDLE,
+        Reason.PROBE,
+        Reason.OPENING,
+        Reason.LIKELY,
+        Reason.ORDERED,
+    )
 )
 
 
@@ -97,6 +107,9 @@ class Prediction:
     deployment: str | None = None  # owner/name
     deadline: datetime | None = None
     input: Mapping[str, Any] | None = field(default=None, repr=False)  # gone from the account's list after an hour
+    stream: str | None = field(
+        default=None, repr=False
+    )  # where its output can be read as it comes, by whoever knows it
 
     @property
     def wait_s(self) -> float | None:
@@ -187,6 +200,7 @@ class BeatRequest:
     input: Mapping[str, Any]
     deadline: timedelta  # enforced by the host (Cancel-After) and by us
     price: Price | None = None  # None: unknown
+    first_token: bool = False  # is to be measured: the reply to its create, which says where, is not waited with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +277,9 @@ class Observation:
     billing: Billing | None
     version: str | None = None  # that ran, where the provider tells it
     cost_is_estimated: bool = False
+    first_token_s: float | None = (
+        None  # from its create to its first token, as a caller would feel it; None: not measured
+    )
 
     @property
     def cost(self) -> Cost:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from warmer.core.beat import Observation, Prediction, Status, Use, Verdict
 from warmer.core.online import added_s
 from warmer.core.price import FREE, UNKNOWN, Billing, Cost, Price
-from warmer.core.units import from_micros, to_micros
+from warmer.core.units import to_whole_micros
 
 _ENDED_EARLY = (Status.FAILED, Status.CANCELED, Status.ABORTED)
 
@@ -31,7 +31,7 @@ def cost_of(seen: Prediction, verdict: Verdict, *, price: Price | None, billing:
     if seen.run_s is None or price is None or price.per_second is None:
         return UNKNOWN
     measured = seen.predict_s is not None and seen.status is not Status.UNKNOWN
-    return Cost(usd=_rounded(Decimal(str(seen.run_s)) * price.per_second), is_estimated=not measured)
+    return Cost(usd=to_whole_micros(Decimal(str(seen.run_s)) * price.per_second), is_estimated=not measured)
 
 
 def settled(
@@ -55,7 +55,7 @@ def settled(
         return beat.cost  # without a price, or at another one by now: what was reckoned stands
     span = beat.completed_at - timedelta(seconds=busy_s), beat.completed_at
     seconds = added_s(span, calls, until=max(next_at, beat.completed_at), kept_s=kept_s, boot_s=boot_s)
-    return Cost(usd=min(_rounded(Decimal(str(seconds)) * price.per_second), beat.cost_usd), is_estimated=True)
+    return Cost(usd=min(to_whole_micros(Decimal(str(seconds)) * price.per_second), beat.cost_usd), is_estimated=True)
 
 
 def _by_output(seen: Prediction, price: Price | None) -> Cost:
@@ -64,7 +64,7 @@ def _by_output(seen: Prediction, price: Price | None) -> Cost:
         return FREE
     if price is None or price.per_output is None:
         return UNKNOWN
-    return Cost(usd=_rounded(price.per_output), is_estimated=True)
+    return Cost(usd=to_whole_micros(price.per_output), is_estimated=True)
 
 
 def _online(seen: Prediction | Observation, verdict: Verdict, price: Price | None, kept_s: float) -> Cost:
@@ -73,7 +73,7 @@ def _online(seen: Prediction | Observation, verdict: Verdict, price: Price | Non
     if busy_s is None or price is None or price.per_second is None:
         return UNKNOWN
     seconds = Decimal(str(busy_s)) + Decimal(str(kept_s))
-    return Cost(usd=_rounded(seconds * price.per_second), is_estimated=True)
+    return Cost(usd=to_whole_micros(seconds * price.per_second), is_estimated=True)
 
 
 def _busy_s(seen: Prediction | Observation, verdict: Verdict) -> float | None:
@@ -87,7 +87,3 @@ def _busy_s(seen: Prediction | Observation, verdict: Verdict) -> float | None:
 
 def _pays_online(billing: Billing | None) -> bool:
     return billing is not None and billing is not Billing.OFFICIAL and not billing.bills_run_only
-
-
-def _rounded(usd: Decimal) -> Decimal:
-    return from_micros(to_micros(usd))

@@ -9,11 +9,12 @@ from decimal import Decimal
 from enum import Enum
 
 from warmer.core.history import Evidence
+from warmer.core.override import binding, heeded
 from warmer.core.policy import lead_of
 from warmer.core.price import FREE, Cost, Price
 from warmer.core.spec import ModelSpec
 from warmer.core.state import ModelState
-from warmer.core.units import from_micros, to_micros
+from warmer.core.units import to_whole_micros
 
 IN_DOUBT = timedelta(minutes=1)
 """A request whose reply never came is carried out within this time, or never: its connection is given up before."""
@@ -128,7 +129,7 @@ def held_cost(spells: Iterable[Spell], since: datetime, until: datetime) -> Cost
             per_second = spell.price.per_second if spell.price is not None else None
             usd = None if per_second is None else spell.instances * Decimal(str(seconds)) * per_second
             total += Cost(usd=usd, is_estimated=True)
-    return total if total.usd is None else replace(total, usd=from_micros(to_micros(total.usd)))
+    return total if total.usd is None else replace(total, usd=to_whole_micros(total.usd))
 
 
 def raised_by(floor: Floor) -> int:
@@ -157,7 +158,15 @@ def changed_at(floor: Floor, before: Floor | None, now: datetime) -> datetime:
 
 
 def wish_of(now: datetime, spec: ModelSpec, state: ModelState) -> Wish:
-    """What `spec` asks of its deployment's floor at `now`: its instances in the active hours, and the lead before."""
+    """What `spec` asks of its deployment's floor at `now`: its instances in the active hours, and the lead before.
+
+    Nothing while it is paused.
+    """
+    heeding = heeded(spec, state.overrides, now)
+    return NOTHING if heeding is None else _wish(now, heeding, state)
+
+
+def _wish(now: datetime, spec: ModelSpec, state: ModelState) -> Wish:
     hours, lead = spec.hours, lead_of(state, spec)
     moment = now + EARLY if spec.caps and hours.contains(now) else now
     if hours.contains(moment):
@@ -193,7 +202,13 @@ def put_back_at(floor: Floor, now: datetime) -> datetime | None:
 
 def next_edge(now: datetime, spec: ModelSpec, state: ModelState) -> datetime | None:
     """When the wish of `spec` changes next."""
-    wish = wish_of(now, spec, state)
+    override, heeding = binding(state.overrides, now), heeded(spec, state.overrides, now)
+    ends = [None if override is None else override.until, None if heeding is None else _edge(now, heeding, state)]
+    return min((at for at in ends if at is not None), default=None)
+
+
+def _edge(now: datetime, spec: ModelSpec, state: ModelState) -> datetime | None:
+    wish = _wish(now, spec, state)
     if wish.instances:
         return wish.until if wish.until is None or not spec.caps else wish.until - EARLY
     opens = spec.hours.next_open(now)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from warmer.core.budget import Limit
+from warmer.core.beat import Reason
+from warmer.core.budget import Limit, Spending
 from warmer.core.state import Hold
 
 
@@ -56,6 +57,8 @@ class ModelGauges:
 
     next_at: datetime | None  # when it is decided next; None: only a change from outside can help
     idle_timeout_s: Mapping[str, float]  # low, median and high; empty until a gap told something
+    interval_s: float | None = None  # the gap that beats leave at most; None: none are owed now
+    held: Reason | None = None  # why the provider's answers keep it alone from being warmed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,3 +70,6 @@ class Gauges:
     config_is_latest: bool  # the latest reading of the file succeeded
     config_read_at: datetime  # when it last did
     members: int | None = None  # how many processes divide the beats; None: this one has them all
+    spendings: tuple[Spending, ...] = ()  # against every cap of the file, in its window of now; empty as above
+    reached: tuple[Limit, ...] = ()  # of the caps, those that leave too little for another beat
+    account_held: Reason | None = None  # why no model may be warmed

@@ -10,14 +10,21 @@ from warmer.core.beat import OpenBeat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """One model's record. Stamps of predictions are the provider's; `claimed_at` is ours."""
+    """One model's record. Stamps of predictions are the provider's; those of claims are ours."""
 
     slots: int = 0  # beats claimed so far
     open_beat: OpenBeat | None = None
     last_beat_at: datetime | None = None  # creation of the last beat that reached the provider
+    last_claim_at: datetime | None = None  # claim of that beat
     last_activity: datetime | None = None  # end of the last finished use, ours or a customer's
     running_since: datetime | None = None  # creation of the youngest customer call not yet seen finished
     warm_waits: tuple[float, ...] = ()  # seconds; waits of recent finds that were not cold, newest first
+
+    @property
+    def newest(self) -> datetime | None:
+        """The latest of the provider's stamps."""
+        stamps = (self.last_activity, self.last_beat_at, self.running_since)
+        return max((stamp for stamp in stamps if stamp is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

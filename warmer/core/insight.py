@@ -6,17 +6,19 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from warmer.core.beat import Observation, Reason, Request, Status, Verdict
+from warmer.core.beat import Reason
 from warmer.core.price import FREE, Cost
+from warmer.core.rollup import BeatSums, CallSums
+from warmer.core.waits import Waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Percentiles:
-    """Of seconds, by nearest rank: every figure was really measured once."""
+    """Of seconds, by nearest rank: every figure was really measured once, or is one of those to three digits."""
 
     count: int
     p50: float | None
@@ -35,6 +37,12 @@ class Percentiles:
             p99=_rank(ordered, 99),
             longest=ordered[-1] if ordered else None,
         )
+
+    @classmethod
+    def of_waits(cls, waits: Waits) -> Percentiles:
+        """Those of sums: to `waits.ERROR`, the longest exactly."""
+        count, (p50, p95, p99) = waits.ranks(50, 95, 99)
+        return cls(count=count, p50=p50, p95=p95, p99=p99, longest=waits.longest_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +79,8 @@ class Summary:
 
 
 def summarise(
-    beats: Iterable[Observation],
-    calls: Iterable[Request],
+    beats: Iterable[BeatSums],
+    calls: Iterable[CallSums],
     *,
     models: Sequence[str],
     zone: ZoneInfo,
@@ -85,12 +93,13 @@ def summarise(
     `floors`: what raised floors cost, by model and day; by model alone where the day is None.
     """
     held = {key: cost for key, cost in (floors or {}).items() if (key[1] is not None) is by_day}
-    beats_of = defaultdict[tuple[str, date | None], list[Observation]](list)
-    calls_of = defaultdict[tuple[str, date | None], list[Request]](list)
+    beats_of = defaultdict[tuple[str, date | None], list[BeatSums]](list)
+    calls_of = defaultdict[tuple[str, date | None], list[CallSums]](list)
+    days: dict[datetime, date | None] = {}
     for beat in beats:
-        beats_of[beat.model, beat.created_at.astimezone(zone).date() if by_day else None].append(beat)
+        beats_of[beat.model, _day(beat.begins, zone, days) if by_day else None].append(beat)
     for call in calls:
-        calls_of[call.model, call.created_at.astimezone(zone).date() if by_day else None].append(call)
+        calls_of[call.model, _day(call.begins, zone, days) if by_day else None].append(call)
     keys = set(beats_of) | set(calls_of) | set(held) | (set() if by_day else {(model, None) for model in models})
     place = {model: index for index, model in enumerate(models)}
     ordered = sorted(keys, key=lambda key: (place.get(key[0], len(place)), key[0], key[1] or date.min))
@@ -98,30 +107,36 @@ def summarise(
     return tuple(_summary(key, beats_of[key], calls_of[key], counted, held.get(key, FREE)) for key in ordered)
 
 
+def _day(moment: datetime, zone: ZoneInfo, known: dict[datetime, date | None]) -> date | None:
+    # Models share their hours: there are far fewer of those than sums.
+    if moment not in known:
+        known[moment] = moment.astimezone(zone).date()
+    return known[moment]
+
+
 def _summary(
     key: tuple[str, date | None],
-    beats: Sequence[Observation],
-    calls: Sequence[Request],
+    beats: Sequence[BeatSums],
+    calls: Sequence[CallSums],
     ticks: Mapping[tuple[str, Reason], int],
     floor: Cost,
 ) -> Summary:
     model, day = key
-    finds = [(beat.verdict, beat.wait_s) for beat in beats] + [(call.verdict, call.wait_s) for call in calls]
     return Summary(
         model=model,
         day=day,
-        beats=len(beats),
-        beats_cold=sum(beat.verdict is Verdict.COLD for beat in beats),
-        beats_unsure=sum(beat.verdict is Verdict.UNSURE for beat in beats),
-        beats_failed=sum(beat.status is not Status.SUCCEEDED for beat in beats),
-        calls=len(calls),
-        calls_cold=sum(call.verdict is Verdict.COLD for call in calls),
-        calls_unsure=sum(call.verdict is Verdict.UNSURE for call in calls),
-        boots=Percentiles.of(wait for verdict, wait in finds if verdict is Verdict.COLD and wait is not None),
-        waits=Percentiles.of(call.wait_s for call in calls if call.wait_s is not None),
-        cost_usd=sum((beat.cost_usd for beat in beats if beat.cost_usd is not None), Decimal(0)),
-        cost_unknown=sum(beat.cost_usd is None for beat in beats),
-        cost_is_estimated=any(beat.cost_is_estimated for beat in beats),
+        beats=sum(one.beats for one in beats),
+        beats_cold=sum(one.cold for one in beats),
+        beats_unsure=sum(one.unsure for one in beats),
+        beats_failed=sum(one.failed for one in beats),
+        calls=sum(one.calls for one in calls),
+        calls_cold=sum(one.cold for one in calls),
+        calls_unsure=sum(one.unsure for one in calls),
+        boots=Percentiles.of_waits(Waits.sum([*(one.boots for one in beats), *(one.boots for one in calls)])),
+        waits=Percentiles.of_waits(Waits.sum(one.waits for one in calls)),
+        cost_usd=sum((one.known_usd for one in beats), Decimal(0)),
+        cost_unknown=sum(one.unknown for one in beats),
+        cost_is_estimated=any(one.estimated for one in beats),
         floor=floor,
         reasons={reason: count for (name, reason), count in sorted(ticks.items()) if name == model},
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import inf, log
 from statistics import median_high
+from typing import Any
 
 from warmer.core.history import Evidence
 from warmer.core.idle_timeout import TELLS_FROM_S, Find, IdleTimeout
@@ -54,6 +55,25 @@ class Learned:
         for one in seen:
             known = known.after(one)
         return known
+
+    def told(self) -> dict[str, Any]:
+        """All of it, as JSON takes it."""
+        return {
+            "idle_timeout": self.idle_timeout.told(),
+            "boots_s": list(self.boots_s),
+            "versions": sorted(self.versions),
+            "prices": sorted(self.prices),
+        }
+
+    @classmethod
+    def retold(cls, told: Mapping[str, Any]) -> Learned:
+        """From what `told` gave. Raises ValueError, KeyError or TypeError for what it never gives."""
+        return cls(
+            idle_timeout=IdleTimeout.retold(told["idle_timeout"]),
+            boots_s=tuple(map(float, told["boots_s"])),
+            versions=frozenset(told["versions"]),
+            prices=frozenset(told["prices"]),
+        )
 
     @property
     def trusted_s(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,17 +17,25 @@ _DEADLINE_SLACK_S = 1.0  # Cancel-After is sent in whole seconds
 
 
 def find_lost(
-    request: BeatRequest, claimed_at: datetime, listed: Sequence[Prediction], known: frozenset[str], skew: timedelta
+    request: BeatRequest,
+    claimed_at: datetime,
+    listed: Sequence[Prediction],
+    known: frozenset[str],
+    skews: Collection[timedelta],
 ) -> Prediction | None:
     """The listed prediction that `request` made, or None where there is none.
 
-    `claimed_at` is by our clock, `skew` how far the provider's is ahead; `known` are the ids of other beats. The list
+    `claimed_at` is by our clock, `skews` how far the provider's may have been ahead; `known` are the ids of other
+    beats. The list
     is not bound to show everything (inputs go after an hour, some replies name no deadline): what it shows must fit,
     and a customer's call that merely looks alike must not be taken for the beat. Those that show our deadline go
     first; of them, the earliest is the one.
     """
-    earliest, latest = claimed_at + skew - BEFORE, claimed_at + skew + AFTER
-    fits = [p for p in listed if p.id not in known and earliest <= p.created_at <= latest and _fits(request, p)]
+
+    def is_of_then(found: Prediction) -> bool:
+        return any(-BEFORE <= found.created_at - claimed_at - skew <= AFTER for skew in skews)
+
+    fits = [p for p in listed if p.id not in known and is_of_then(p) and _fits(request, p)]
     return min(fits, key=lambda p: (p.deadline is None, p.created_at), default=None)
 
 

@@ -23,6 +23,7 @@ def observe(
     last_activity: datetime | None,
     warm_waits: Sequence[float],
     kept_s: float,
+    first_token_s: float | None = None,
 ) -> Observation:
     """The finished beat as facts. `last_activity` is the end of the use before it, by the provider's clock.
 
@@ -50,6 +51,7 @@ def observe(
         billing=billing,
         version=prediction.version or beat.request.version,
         cost_is_estimated=cost.is_estimated,
+        first_token_s=first_token_s,
     )
 
 

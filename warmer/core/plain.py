@@ -13,6 +13,16 @@ from typing import Any
 from warmer.core.units import format_instant, format_usd
 
 
+def one_line(text: str) -> str:
+    """`text` on one line, without signs that move a cursor or turn what stands beside them round.
+
+    For what a stranger wrote: a reply, a file, a trace. It is shown in terminals and logs.
+    """
+    if text.isprintable():
+        return text
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
 def plain(value: Any, text: Callable[[str], str] = str) -> Any:
     """`value` at any depth: money as decimal strings, instants as ISO 8601 UTC, durations as seconds.
 

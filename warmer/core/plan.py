@@ -13,6 +13,7 @@ from warmer.core.afford import NO_FLOOR_PRICE, NO_PRICE, afford, afford_floor
 from warmer.core.beat import Observation, Reason, Request, Status
 from warmer.core.budget import Limit, Spending, limits, limits_until
 from warmer.core.floor import wish_of
+from warmer.core.override import Override, binding, windows
 from warmer.core.policy import Rest, decide, lead_of
 from warmer.core.price import FREE, Cost, Known
 from warmer.core.spec import ModelSpec, PolicyName
@@ -75,11 +76,12 @@ class ModelPlan:
     beats: int
     cost_usd: Decimal | None  # None: unknown
     cost_known: Known  # what is to come is estimated at best
-    windows: tuple[tuple[datetime, datetime], ...]  # the active hours, UTC
+    windows: tuple[tuple[datetime, datetime], ...]  # the active hours, UTC; as overrides have them
     note: str | None = None  # why no beat is to come
     stopped_from: datetime | None = None  # when a cap first leaves too little for the next beat
     stopped_by: str | None = None  # that cap, in words
     stops: int = 0  # how many days, or months, end so
+    override: Override | None = None  # that is in force at the start
 
 
 def plan_model(spec: ModelSpec, outlook: Outlook, start: datetime, end: datetime) -> ModelPlan:
@@ -93,7 +95,7 @@ def plan_models(
     """The same of the models of one file, which share the caps over all. `spent` counts against them at `start`."""
     purse = _Purse(spent)
     walks = [
-        _FloorWalk(spec, _raises(spec, outlook, start, end))
+        _FloorWalk(spec, outlook, _raises(spec, outlook, start, end))
         if spec.policy is PolicyName.FLOOR
         else _Walk(spec, outlook, _beats(spec, outlook, start, end))
         for spec, outlook in entries
@@ -185,7 +187,8 @@ class _Walk:
             beats=self.sent,
             cost_usd=cost.usd,
             cost_known=cost.known,
-            windows=self.spec.hours.windows(start, end),
+            windows=windows(self.spec, self.outlook.state.overrides, start, end),
+            override=binding(self.outlook.state.overrides, start),
             note=NO_PRICE if has_no_price else None,
             stopped_from=stops[0][0] if stops else None,
             stopped_by=str(stops[0][1].cap) if stops else None,
@@ -198,6 +201,7 @@ class _FloorWalk:
     """The same of a floor: what it costs is every second of each instance that it holds, idle or not."""
 
     spec: ModelSpec
+    outlook: Outlook
     raises: Generator[tuple[datetime, tuple[Stake, timedelta]], Hold | None]
     due: tuple[Stake, timedelta] | None = None  # all of its next hold, and how much of that is in these days
     held: timedelta = timedelta(0)
@@ -236,7 +240,8 @@ class _FloorWalk:
             beats=0,
             cost_usd=cost.usd,
             cost_known=cost.known,
-            windows=self.spec.hours.windows(start, end),
+            windows=windows(self.spec, self.outlook.state.overrides, start, end),
+            override=binding(self.outlook.state.overrides, start),
             note=NO_FLOOR_PRICE if has_no_price else held,
             stopped_from=stops[0][0] if stops else None,
             stopped_by=str(stops[0][1].cap) if stops else None,
@@ -249,7 +254,7 @@ def _raises(
 ) -> Generator[tuple[datetime, tuple[Stake, timedelta]], Hold | None]:
     """When a floor is to be raised, to what, and for how long of that. Each is answered by what holds it, or None."""
     lead, state, reached = lead_of(outlook.state, spec), outlook.state, start
-    for opens, closes in spec.hours.windows(start, end + lead):
+    for opens, closes in windows(spec, state.overrides, start, end + lead):
         at, ends = max(opens - lead, reached), min(closes, end)
         while at < ends and (wish := wish_of(at, spec, state)).instances:
             since = at if wish.since is None or (outlook.is_raised and at == start) else wish.since

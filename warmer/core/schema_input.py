@@ -1,20 +1,29 @@
-"""A model's input schema: the smallest input that fits it, what is wrong with a given one, what kind of model it is."""
+"""A model's input schema: read, held against an input, and what kind of model it is of."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from referencing import Registry
+if TYPE_CHECKING:  # heavy: imported where an input is checked, which most passes of `once` never do
+    from jsonschema.exceptions import ValidationError
 
 _MAX_DEPTH = 12
 _MAX_NODES = 5_000
 """Of a schema with every reference written out. A real one has a few hundred; references can double at every step."""
+
+CUT = "$comment"
+"""Marks a place that was too deep or too far in to be written out. No schema can say so: of theirs it is left out."""
+
+_NEVER: dict[str, Any] = {"not": {}}
+_FAULTS = 200
+"""That are looked at; far fewer are told."""
+
+_CHOICES = 8
+"""Of `anyOf` and `oneOf`, in all their combinations, that are looked at."""
 
 _WORDS = """
 type enum const default format nullable title description x-order x-cog-array-type x-cog-array-display
@@ -22,29 +31,20 @@ minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength
 properties required additionalProperties items minItems maxItems allOf anyOf oneOf not
 """
 _KEPT = frozenset(_WORDS.split())
-
-_PIXEL = (
-    "data:image/png;base64,"
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
-_SILENCE = "data:audio/wav;base64,UklGRiUAAABXQVZFZm10IBAAAAABAAEARKwAAIhYAQACABAAZGF0YQEAAAAA"
-_NOTE = "data:text/plain;base64,aGk="
-_TEXT = "hi"
-
-_LENGTHS = ("max_tokens", "max_new_tokens", "max_length", "max_output_tokens", "max_completion_tokens")
-_COUNTS = ("num_outputs", "number_of_images", "num_images")
-_SIZES = ("num_inference_steps", "steps", "num_steps", "width", "height")
-_PROMPTS = ("prompt", "text")
+_COMBINED = frozenset(("allOf", "anyOf", "oneOf"))
 
 
 def component(schemas: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     """The schema called `name` of an OpenAPI document's components, references written out; None where it is missing.
 
-    What is nested too deep, endless or pointing nowhere becomes `{}`, which allows anything. OpenAPI 3.0 words are put
+    What points nowhere becomes `{}`, which allows anything; so does what is nested too deep or endless, with the mark
+    CUT in it. `true` and `false` are schemas, too. OpenAPI 3.0 words are put
     in JSON Schema's: `nullable`, and limits excluded by a boolean. Any other word is left out: a stranger's `pattern`
     may never end, and a reference in an unusual place may point anywhere.
     """
     root = schemas.get(name)
+    if root is False:
+        return _NEVER
     return _Writer(schemas).written(root, _MAX_DEPTH) if isinstance(root, Mapping) else None
 
 
@@ -58,7 +58,7 @@ class _Writer:
     def written(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
         self._left -= 1
         if depth <= 0 or self._left <= 0:
-            return {}
+            return {CUT: "too deep or too large to be written out"}
         reference = schema.get("$ref")
         if isinstance(reference, str):
             target = self._schemas.get(reference.rsplit("/", 1)[-1])
@@ -71,13 +71,15 @@ class _Writer:
     def _value(self, key: str, value: Any, depth: int) -> Any:
         if key == "properties" and isinstance(value, Mapping):
             return {name: self._schema(inner, depth) for name, inner in value.items()}
-        if key in ("allOf", "anyOf", "oneOf") and isinstance(value, list):
+        if key in _COMBINED and isinstance(value, list):
             return [self._schema(inner, depth) for inner in value]
         if key in ("items", "additionalProperties", "not") and isinstance(value, Mapping):
             return self._schema(value, depth)
         return value
 
     def _schema(self, value: Any, depth: int) -> Any:
+        if value is False:
+            return _NEVER
         return self.written(value, depth - 1) if isinstance(value, Mapping) else {}
 
 
@@ -91,44 +93,31 @@ def _in_json_schema_words(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def smallest_input(schema: Mapping[str, Any] | None, example: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The cheapest input that the schema (references written out) allows, as far as it can be told.
-
-    Required keys only, each from its default, its first choice, its minimum or its type; what cannot be made up, files
-    above all, comes from the `example`. Then whatever is known to make a run short, where the model has it. Without a
-    schema the example is all there is to go by.
-    """
-    known = dict(example or {})
-    properties = _properties(schema)
-    if schema is None or not properties:
-        return known
-    required = schema.get("required")
-    keys = [key for key in required if isinstance(key, str)] if isinstance(required, list) else []
-    made = {key: _made_up(key, flat(properties.get(key)), known.get(key)) for key in keys}
-    made |= _thrift(properties, made)
-    if validate_input(made, schema) and known and not validate_input(known, schema):
-        return known | _thrift(properties, known)
-    return made
-
-
 def validate_input(given: Mapping[str, Any], schema: Mapping[str, Any] | None) -> tuple[str, ...]:
     """What is wrong with `given`, a sentence a fault; nothing where there is no schema, or none that can be applied."""
-    if schema is None:
-        return ()
+    return () if schema is None else faults_in(given, schema) or ()
+
+
+def faults_in(given: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The same; None where the schema cannot be applied."""
+    from jsonschema import Draft202012Validator, FormatChecker
+    from referencing import Registry
+
+    formats = FormatChecker(formats=())
+    formats.checks("uri")(_is_uri)
     try:
         # With a registry of its own the validator never fetches what a reference names.
-        errors = sorted(
-            Draft202012Validator(schema, registry=Registry()).iter_errors(dict(given)),
-            key=lambda e: [str(s) for s in e.absolute_path],
-        )
+        validator = Draft202012Validator(schema, registry=Registry(), format_checker=formats)
+        first = islice(validator.iter_errors(dict(given)), _FAULTS)
+        errors = sorted(first, key=lambda error: [str(step) for step in error.absolute_path])
     except Exception:  # noqa: BLE001 - the schema is a stranger's; the provider validates again at the create
-        return ()
+        return None
     return tuple(_fault(error, given, schema) for error in errors[:20])
 
 
 def kind_of(takes: Mapping[str, Any] | None, gives: Mapping[str, Any] | None) -> str:
     """What the model is, in a word, guessed from its input and output schemas; `model` where nothing gives it away."""
-    names = set(_properties(takes))
+    names = set(properties_of(takes))
     output = flat(gives)
     if output.get("type") == "array":
         inner = flat(output.get("items"))
@@ -149,151 +138,96 @@ def kind_of(takes: Mapping[str, Any] | None, gives: Mapping[str, Any] | None) ->
 
 def flat(schema: Any) -> dict[str, Any]:
     """A property's schema, its `allOf` parts and the first usable choice of `anyOf` or `oneOf` laid over it."""
+    if isinstance(schema, Mapping) and not schema.keys() & _COMBINED:
+        return dict(schema)
+    return next(iter(alternatives(schema)), {})
+
+
+def alternatives(schema: Any) -> list[dict[str, Any]]:
+    """Each way to read a schema without `allOf`, `anyOf` and `oneOf`, null left out; a few of them at the most.
+
+    Each part is read once, and no more than a few ways are kept at any step: choices within choices would double.
+    """
     if not isinstance(schema, Mapping):
-        return {}
-    merged: dict[str, Any] = {}
-    for part in _list(schema.get("allOf")):
-        merged |= flat(part)
-    for choices in (_list(schema.get("anyOf")), _list(schema.get("oneOf"))):
-        usable = [choice for choice in choices if isinstance(choice, Mapping) and choice.get("type") != "null"]
-        merged |= flat(usable[0]) if usable else {}
-    return merged | {key: value for key, value in schema.items() if key not in ("allOf", "anyOf", "oneOf")}
+        return []
+    ways: list[dict[str, Any]] = [{}]
+    for part in as_list(schema.get("allOf")):
+        ways = _combined(ways, alternatives(part))
+    for word in ("anyOf", "oneOf"):
+        choices = [choice for choice in as_list(schema.get(word)) if isinstance(choice, Mapping)]
+        usable = [choice for choice in choices if choice.get("type") != "null"][:_CHOICES]
+        ways = _combined(ways, [way for choice in usable for way in alternatives(choice)])
+    return _combined(ways, [{key: value for key, value in schema.items() if key not in _COMBINED}])
 
 
-def _made_up(key: str, schema: Mapping[str, Any], example: Any) -> Any:
-    """A value for a required key."""
-    if schema.get("default") is not None:
-        return schema["default"]
-    if choices := _list(schema.get("enum")):
-        return choices[0]
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("format") in ("uri", "uri-reference", "url", "binary"):
-        # A stand-in may be too small for the model: a beat that fails keeps nothing warm.
-        return example if isinstance(example, str) and example else _stand_in(key)
-    made = _by_type(key, schema, example)
-    if example is not None and validate_input({key: made}, {"properties": {key: dict(schema)}}):
-        return example
-    return made
+def _combined(ways: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each of `others` over each of `ways`, the first few."""
+    return [_laid_over(one, other) for other in others[:_CHOICES] for one in ways][:_CHOICES] if others else ways
 
 
-def _by_type(key: str, schema: Mapping[str, Any], example: Any) -> Any:
-    match schema.get("type"):
-        case "string":
-            least = _whole(schema.get("minLength"), 0)
-            return _TEXT if least <= len(_TEXT) else (_TEXT * least)[: min(least, 10_000)]
-        case "integer" | "number":
-            least = smallest(schema)
-            return least if least is not None else 1
-        case "boolean":
-            return False
-        case "array":
-            items = flat(schema.get("items"))
-            count = min(_whole(schema.get("minItems"), 0), 100)
-            first = example[0] if isinstance(example, list) and example else None
-            return [_made_up(key, items, first) for _ in range(count)]
-        case "object":
-            return dict(example) if isinstance(example, Mapping) else {}
-        case _:
-            return example if example is not None else _TEXT
-
-
-def _stand_in(key: str) -> str:
-    if _has({key}, "audio") or _has({key}, "voice") or _has({key}, "speech"):
-        return _SILENCE
-    return _NOTE if _has({key}, "text") or _has({key}, "document") else _PIXEL
-
-
-def _thrift(properties: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known to make a run short: the fewest tokens, steps, pixels and outputs."""
-    saved: dict[str, Any] = {}
-    for key in (*_LENGTHS, *_COUNTS, *_SIZES):
-        schema = flat(properties.get(key))
-        if schema.get("type") not in ("integer", "number") and not _list(schema.get("enum")):
-            continue
-        least = smallest(schema)
-        if key in (*_LENGTHS, *_COUNTS):  # 0 and -1 stand for no limit at all
-            least = 1 if least is None or (least < 1 and not _list(schema.get("enum"))) else least
-        if least is not None and least > 0:
-            saved[key] = least
-    for key in _PROMPTS:
-        schema = flat(properties.get(key))
-        if schema.get("type") == "string" and key not in made and not schema.get("default"):
-            saved[key] = _TEXT  # not required on paper, yet many fail without
-            break
-    return saved
-
-
-def smallest(schema: Mapping[str, Any]) -> Any:
-    """The least number a flat schema allows, or None where it has no lower end."""
-    numbers = [choice for choice in _list(schema.get("enum")) if _number(choice) is not None]
-    if numbers:
-        return min(numbers)
-    low, above, step = (_number(schema.get(key)) for key in ("minimum", "exclusiveMinimum", "multipleOf"))
-    whole = schema.get("type") == "integer"
-    if above is not None and (low is None or above >= low):
-        low = math.floor(above) + 1 if whole else above + (abs(above) or 1) * 0.01
-    if low is None:
-        return None
-    low = math.ceil(low) if whole else low
-    if step is not None and step > 0 and low % step:
-        low = math.ceil(low / step) * step
-    return low
+def _laid_over(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**under, **over}
+    if "properties" in under and "properties" in over:
+        one, other = under["properties"], over["properties"]
+        merged["properties"] = {**one, **other} if isinstance(one, Mapping) and isinstance(other, Mapping) else other
+    if "required" in under and "required" in over:
+        merged["required"] = [*as_list(under["required"]), *as_list(over["required"])]
+    return merged
 
 
 def _fault(error: ValidationError, given: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     where = ".".join(str(step) for step in error.absolute_path)
     message = error.message if len(error.message) <= 200 else error.message[:199] + "…"
     if error.validator == "required":
-        missing = next((key for key in _list(error.validator_value) if f"'{key}'" in error.message), "")
-        spare = [key for key in given if key not in _properties(schema)]
+        missing = next((key for key in as_list(error.validator_value) if f"'{key}'" in error.message), "")
+        known = properties_of(schema)
+        spare = [key for key in given if key not in known]
         near = get_close_matches(missing, spare, n=1)
         message = f"{missing} is required" + (f" (is {near[0]} meant to be it?)" if near else "")
+    if error.validator == "format":
+        message += " (write https://… or data:…)"
     return f"{where}: {message}" if where else message
 
 
 def _file_kind(names: set[str]) -> str:
-    if names & {"num_frames", "fps", "frames_per_second"} or _has(names, "video"):
+    is_timed = bool(names & {"duration", "seconds", "seconds_total", "duration_seconds"})
+    has_frames = _has(names, "frame") or names & {"fps", "frames_per_second"} or _has(names, "video")
+    if has_frames or (is_timed and names & {"resolution", "aspect_ratio", "width"}):
         return "video"
-    if _has(names, "image") or names & {
-        "width",
-        "height",
-        "aspect_ratio",
-        "num_inference_steps",
-        "num_outputs",
-        "negative_prompt",
-    }:
+    if is_timed:
+        return "audio"
+    of_images = {"width", "height", "aspect_ratio", "num_inference_steps", "num_outputs", "negative_prompt"}
+    if _has(names, "image") or _has(names, "img") or names & of_images:
         return "image"
-    if (
-        names & {"voice", "speaker", "duration", "language", "sample_rate"}
-        or _has(names, "audio")
-        or _has(names, "speaker")
-    ):
+    if names & {"voice", "speaker", "language", "sample_rate"} or _has(names, "audio") or _has(names, "speaker"):
         return "audio"
     return "file"
 
 
 def _is_file(takes: Mapping[str, Any] | None, name: str) -> bool:
-    return any(flat(schema).get("format") == "uri" for key, schema in _properties(takes).items() if _has({key}, name))
+    return any(flat(schema).get("format") == "uri" for key, schema in properties_of(takes).items() if _has({key}, name))
 
 
 def _has(names: Iterable[str], part: str) -> bool:
     return any(re.search(rf"(^|_){part}s?(_|$)", name) for name in names)
 
 
-def _properties(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    found = (schema or {}).get("properties")
+def properties_of(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The schemas of an object's keys."""
+    found = flat(schema).get("properties")
     return found if isinstance(found, Mapping) else {}
 
 
-def _list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
+    """A list that a stranger wrote; empty where it is none."""
     return value if isinstance(value, list) else []
 
 
-def _number(value: Any) -> int | float | None:
+def as_number(value: Any) -> int | float | None:
+    """A number that a stranger wrote, of a size that can be reckoned with; None where it is none."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
     return value if is_number else None
 
 
-def _whole(value: Any, otherwise: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else otherwise
+def _is_uri(value: object) -> bool:
+    return not isinstance(value, str) or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:\S", value) is not None

@@ -10,7 +10,7 @@ from decimal import Decimal
 from warmer.core.backtest.entry import Host, Traffic, replay_entry
 from warmer.core.backtest.replay import Replay
 from warmer.core.spec import ModelSpec, PolicyName
-from warmer.core.units import from_micros, to_micros
+from warmer.core.units import to_whole_micros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,6 @@ def _score(replay: Replay, beat_usd: Decimal | None) -> Score:
     beats = len(replay.sent)
     return Score(
         beats=beats,
-        cost_usd=None if beat_usd is None else from_micros(to_micros(beats * beat_usd)),
+        cost_usd=None if beat_usd is None else to_whole_micros(beats * beat_usd),
         cold_share=float(replay.cold.mean()),
     )

@@ -12,9 +12,11 @@ from zoneinfo import ZoneInfo
 
 from warmer.core.budget import Cap
 from warmer.core.hours import ActiveHours
-from warmer.core.price import TABLE, Billing, Price, PriceTable
+from warmer.core.price import TABLE, Billing, Price, PriceTable, price_of
 
 DEFAULT_BASE_URL = "https://api.replicate.com/v1"
+WEBHOOKS = "/webhooks/replicate"
+"""Where the daemon takes webhooks: a path of `listen`, and of `public_url`."""
 AUTO_INTERVAL = timedelta(seconds=50)
 """What `every: auto` means where nothing can be learned: under the shortest idle time-out users measured, 60 s."""
 MIN_EVERY = timedelta(seconds=1)
@@ -89,6 +91,7 @@ class AccountSpec:
     base_url: str = DEFAULT_BASE_URL
     creates_per_minute: int = 600  # the account's documented limits; warmer stays below them
     reads_per_minute: int = 3000
+    webhook_url: str | None = None  # where the provider tells how beats ended; None: it is asked
 
     @property
     def label(self) -> str:
@@ -118,8 +121,13 @@ class ModelSpec:
     caps: tuple[Cap, ...] = ()  # its own and those of all models; by the calendar of `hours`' zone
     self_host_per_hour: Decimal | None = None  # USD that an hour of a GPU of the owner's own costs; None: not told
     deadline: timedelta = DEFAULT_DEADLINE
+    first_token: bool = False  # whether the time to a beat's first token is measured
+    alerts: bool = True  # whether people are told of it alone
     traffic: bool = True  # whether customers' calls are read from the account's list
     where: str = field(default="", compare=False)  # "file:line" of the entry; moving it is no change
+    places: Mapping[str, str] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # those of its `input` and `target`
 
     def __post_init__(self) -> None:
         if self.policy is PolicyName.FLOOR and self.target.kind is not TargetKind.DEPLOYMENT:
@@ -135,6 +143,10 @@ class ModelSpec:
         if self.cold_target is not None and self.cold_start_price is not None:
             raise ValueError("a cold target and the price of a cold start are two answers to one question")
 
+    def where_of(self, key: str) -> str:
+        """The "file:line" of `key`, `input` or `target`; of the entry where it does not write that."""
+        return self.places.get(key, self.where)
+
     @property
     def cold_share_target(self) -> float:
         """The share of its calls that may be cold, where no price of a cold start says so."""
@@ -144,6 +156,10 @@ class ModelSpec:
         """Who is billed for what: by the file, else as the provider `told`, else as is usual for its target."""
         usual = Billing.DEPLOYMENT if self.target.kind is TargetKind.DEPLOYMENT else Billing.PUBLIC
         return self.billing or told or usual
+
+    def price_on(self, hardware: str | None) -> Price | None:
+        """The price of its beats: the file's, else that of the hardware that the provider tells; None: unknown."""
+        return self.price or price_of(hardware, self.prices)
 
     @property
     def interval(self) -> timedelta:
@@ -163,6 +179,22 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long the ledger keeps rows one by one; what they add up to by the hour it keeps for good."""
+
+    beats: timedelta = timedelta(days=3)
+    requests: timedelta = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """Who is told of what is wrong. The addresses are secrets."""
+
+    to: tuple[SecretRef, ...] = ()  # addresses as Apprise knows them; none: nobody is told
+    ping: SecretRef | None = None  # an address that is asked for once a minute while all is well
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """The whole file."""
 
@@ -171,8 +203,12 @@ class Spec:
     account: AccountSpec = field(default_factory=AccountSpec)
     prices: str | None = None  # the file of a price table, relative to this one; None: the package's
     listen: Listen | None = Listen()  # None: `off`
+    public_url: str | None = None  # by which `listen` is reached from outside; None: it is not
+    admin_token: SecretRef | None = None  # that changes over HTTP ask for; None: there are none
     ledger: str | None = None  # a database URL without a password; None: `ledger.db` in the state directory
     ledger_password: SecretRef | None = None  # None: libpq may know it by itself
+    retention: Retention = field(default_factory=Retention)
+    alerts: Alerts = field(default_factory=Alerts)
     engine: Engine = Engine.LOCAL
     path: str = field(default="", compare=False)  # of the file, as the person named it
     digest: str = field(default="", compare=False)  # of its bytes: says which edit is in force
@@ -185,6 +221,12 @@ class Spec:
     def shared_as(self) -> str | None:
         """What the account is called by all processes that share the beats; None where each goes by itself."""
         return self.account.label if self.engine is Engine.SHARED else None
+
+    @property
+    def caps(self) -> tuple[Cap, ...]:
+        """Every cap of the file once, those over all models last."""
+        caps = dict.fromkeys(cap for model in self.models for cap in model.caps)
+        return tuple(sorted(caps, key=lambda cap: cap.model is None))
 
     def model(self, name: str) -> ModelSpec | None:
         """The entry called `name`, or None."""

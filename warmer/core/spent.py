@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from warmer.core.beat import Observation
 from warmer.core.budget import Period, window
 from warmer.core.floor import Spell, held_cost
 from warmer.core.price import FREE, Cost
-from warmer.core.units import from_micros, to_micros
+from warmer.core.rollup import BeatSums
+from warmer.core.units import to_whole_micros
 
 FLOOR = "floor"
 """The reason of what a raised floor cost: no beat was sent."""
@@ -24,23 +24,42 @@ _LEAST_SEEN = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warming:
-    """One beat, or a day of a raised floor."""
+    """The beats of an hour that had one reason, or a day of a raised floor."""
 
     model: str
-    reason: str  # of the beat, or FLOOR
+    reason: str  # of the beats, or FLOOR
     begins: datetime
     ends: datetime
-    cost: Cost
+    cost: Cost  # of what of it is known; unknown where nothing is
+    count: int = 1
+    unknown: int = 0  # how many of them have no known cost; one that stands for itself is told by its cost
+
+    @property
+    def unknowns(self) -> int:
+        """How many have no known cost."""
+        return self.unknown or int(self.cost.usd is None)
+
+    @property
+    def known_usd(self) -> Decimal:
+        """What the others cost."""
+        return self.cost.usd or Decimal(0)
+
+    @property
+    def whole_cost(self) -> Cost:
+        """Of all of them."""
+        return replace(self.cost, usd=None) if self.unknowns else self.cost
 
     @classmethod
-    def of(cls, beat: Observation) -> Self:
-        """A beat that ended."""
+    def of(cls, beats: BeatSums) -> Self:
+        """Beats that ended."""
         return cls(
-            model=beat.model,
-            reason=beat.reason.value,
-            begins=beat.created_at,
-            ends=beat.completed_at or beat.created_at,
-            cost=beat.cost,
+            model=beats.model,
+            reason=beats.reason.value,
+            begins=beats.first_at,
+            ends=beats.ends,
+            cost=Cost(usd=beats.known_usd, is_estimated=beats.estimated > 0),
+            count=beats.beats,
+            unknown=beats.unknown,
         )
 
     @classmethod
@@ -77,21 +96,21 @@ def spent_by_reason(
     warmings: Iterable[Warming], *, models: Sequence[str], zone: ZoneInfo, by_day: bool = False
 ) -> tuple[Spent, ...]:
     """A sum for each model and reason, in the order of `models`, then by day, the dearest reason first."""
-    groups = defaultdict[tuple[str, date | None, str], list[Cost]](list)
+    groups = defaultdict[tuple[str, date | None, str], list[Warming]](list)
     for one in warmings:
-        groups[one.model, one.begins.astimezone(zone).date() if by_day else None, one.reason].append(one.cost)
+        groups[one.model, one.begins.astimezone(zone).date() if by_day else None, one.reason].append(one)
     place = {model: index for index, model in enumerate(models)}
     found = [
         Spent(
             model=model,
             day=day,
             reason=reason,
-            count=len(costs),
-            cost=sum(costs, FREE),
-            known_usd=sum((cost.usd for cost in costs if cost.usd is not None), Decimal(0)),
-            unknown=sum(cost.usd is None for cost in costs),
+            count=sum(one.count for one in own),
+            cost=sum((one.whole_cost for one in own), FREE),
+            known_usd=sum((one.known_usd for one in own), Decimal(0)),
+            unknown=sum(one.unknowns for one in own),
         )
-        for (model, day, reason), costs in groups.items()
+        for (model, day, reason), own in groups.items()
     ]
     found.sort(
         key=lambda one: (
@@ -114,5 +133,5 @@ def usd_a_day(warmings: Iterable[Warming], model: str | None, *, now: datetime) 
     if not own:
         return Decimal(0)
     since = max(now - min(one.begins for one in own), _LEAST_SEEN)
-    known = sum((one.cost.usd for one in own if one.cost.usd is not None), Decimal(0))
-    return from_micros(to_micros(known / Decimal(since / timedelta(days=1))))
+    known = sum((one.known_usd for one in own), Decimal(0))
+    return to_whole_micros(known / Decimal(since / timedelta(days=1)))

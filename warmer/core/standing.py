@@ -58,6 +58,9 @@ _DISABLED = Rule(
 )
 _FAILING = Rule(scope=Scope.MODEL, reason=Reason.BACKING_OFF, backoff=Backoff(first=_MINUTE / 6, longest=10 * _MINUTE))
 
+ACCOUNT_HOLDS = tuple(rule.reason for rule in (_REFUSED, _CREDIT, _THROTTLED, _UNREACHABLE))
+MODEL_HOLDS = tuple(rule.reason for rule in (_DISABLED, _FAILING))
+
 
 def rule_for(error: ProviderError) -> Rule:
     """The rule that `error` falls under; anything unnamed is a failure of its model alone."""

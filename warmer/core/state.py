@@ -9,6 +9,7 @@ from warmer.core.beat import Reason
 from warmer.core.budget import Cap
 from warmer.core.history import History
 from warmer.core.learned import Learned
+from warmer.core.override import Override
 from warmer.core.prospect import Prospect
 
 
@@ -35,6 +36,8 @@ class ModelState:
     learned: Learned | None = None  # None: nothing can be, for customers' calls are not seen
     calls_per_s: float = 0.0  # how often customers have called lately
     prospect: Prospect | None = None  # where the policy asks for it
+    overrides: tuple[Override, ...] = ()  # that concern it, the one that goes before first
+    asked: bool = False  # somebody asks for one beat now, whatever the hours and the policy say
 
     @property
     def last_use(self) -> datetime | None:
@@ -59,6 +62,8 @@ class Knowledge:
 
 
 NOTHING = Knowledge()
+AGREE = timedelta(minutes=1)
+"""A beat is made within so long of its claim, and no stamp is further ahead of the clock that it is of."""
 
 
 def fold(
@@ -68,29 +73,49 @@ def fold(
     skew: timedelta,
     hold: Hold | None = None,
     knowledge: Knowledge = NOTHING,
+    overrides: tuple[Override, ...] = (),
 ) -> ModelState:
     """The state at `now`. `skew` is how far the provider's clock is ahead of ours.
 
-    A customer's call that is still running counts as activity at this very moment. No activity lies in the future:
-    a stamp that does is a clock's fault and counts as now.
+    A customer's call that is still running counts as activity at this very moment. No activity lies in the future: a
+    stamp that does counts as now, and one far ahead, which is of another clock, tells nothing.
     """
     last_activity = _ours(history.last_activity, now, skew)
-    running = _ours(history.running_since, now, skew)
+    running = None if history.running_since is None else min(history.running_since - skew, now)
     in_use = running is not None and now - running < RUNNING_AT_MOST
     if in_use:
         last_activity = now
     return ModelState(
         slots=history.slots,
         in_flight_since=history.open_beat.claimed_at if history.open_beat else None,
-        last_beat_at=_ours(history.last_beat_at, now, skew),
+        last_beat_at=_last_beat_at(history, now, skew),
         last_activity=last_activity,
         in_use=in_use,
         hold=hold,
         learned=knowledge.learned,
         calls_per_s=knowledge.calls_per_s,
         prospect=knowledge.prospect,
+        overrides=overrides,
     )
 
 
 def _ours(stamp: datetime | None, now: datetime, skew: timedelta) -> datetime | None:
-    return None if stamp is None else min(stamp - skew, now)
+    if stamp is None or stamp - skew - now > AGREE:
+        return None
+    return min(stamp - skew, now)
+
+
+def _last_beat_at(history: History, now: datetime, skew: timedelta) -> datetime | None:
+    """By its stamp. Where its claim contradicts that, a clock was set, and nobody knows which.
+
+    The beat is then as young as either says, of those that do not lie ahead: rather one too late than two at once.
+    """
+    if history.last_beat_at is None:
+        return None
+    made_at = _ours(history.last_beat_at, now, skew)
+    claimed_at = history.last_claim_at
+    if claimed_at is None or claimed_at > now:
+        return made_at or now
+    if made_at is None:
+        return claimed_at
+    return made_at if abs(made_at - claimed_at) <= AGREE else max(made_at, claimed_at)

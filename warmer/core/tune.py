@@ -22,7 +22,7 @@ from warmer.core.hours import ActiveHours
 from warmer.core.spec import ModelSpec, PolicyName
 from warmer.core.tune_days import Band, Days, Floats
 from warmer.core.tune_hours import COVERED, suggest_hours
-from warmer.core.units import from_micros, to_micros
+from warmer.core.units import format_duration, to_whole_micros
 
 LEAST_DAYS, LEAST_CALLS = 7, 20
 """Whole days and calls below which chance says more than habit: each day of the week was seen once, and as many calls
@@ -64,6 +64,15 @@ class Standing:
             return None
         return entry.cold_share_target
 
+    @property
+    def policy(self) -> str:
+        """The policy, and what it is told: `adaptive 2%`, `fixed 30s`."""
+        entry = self.entry
+        if entry.policy is PolicyName.ADAPTIVE:
+            aim = f"${entry.cold_start_price}" if self.cold_target is None else f"{self.cold_target * 100:g}%"
+            return f"{entry.policy} {aim}"
+        return str(entry.policy) if entry.every is None else f"{entry.policy} {format_duration(entry.every)}"
+
     @cached_property
     def cost(self) -> Floats:
         """By day: of its heartbeats, in USD where their price is known, else in heartbeats; and of cold starts."""
@@ -96,6 +105,7 @@ class Tuned:
     why: str  # one sentence
     now: Standing | None = None  # None: too little is known to say anything
     suggested: Standing | None = None  # None: the entry is left as it is
+    tried: tuple[Standing, ...] = ()  # the others, and first of all no beats
 
     @property
     def saved_beats_a_day(self) -> Band | None:
@@ -120,16 +130,16 @@ def tune(entry: ModelSpec, traffic: Traffic | None, host: Host) -> Tuned:
     calls = 0 if traffic is None else len(traffic.trace)
     days = 0 if traffic is None else traffic.trace.end // DAY
 
-    def found(why: str, now: Standing | None = None, suggested: Standing | None = None) -> Tuned:
-        return Tuned(model=entry.name, calls=calls, days=days, why=why, now=now, suggested=suggested)
+    def found(
+        why: str, now: Standing | None = None, suggested: Standing | None = None, tried: tuple[Standing, ...] = ()
+    ) -> Tuned:
+        return Tuned(model=entry.name, calls=calls, days=days, why=why, now=now, suggested=suggested, tried=tried)
 
     if entry.policy is PolicyName.FLOOR:
         return found("its floor holds instances and sends no beats, so there are none to save; see `warmer plan`")
-    if not entry.traffic:
-        return found("its customers' calls are not read (`traffic: off`), so there is nothing to go by")
-    if traffic is None or days < LEAST_DAYS or calls < LEAST_CALLS:
-        seen = f"{_count(calls, 'call')} on {_count(days, 'whole day')}"
-        return found(f"{seen}: too few to judge; needs {LEAST_CALLS} calls and {LEAST_DAYS} whole days")
+    lacks = what_lacks(entry, calls, days)
+    if lacks or traffic is None:
+        return found(lacks)
     if entry.cold_start_price is not None and host.beat_usd(entry) is None:
         return found("its heartbeats have no known price, so `cold_start_price` says nothing; write `cold_target`")
 
@@ -146,7 +156,17 @@ def tune(entry: ModelSpec, traffic: Traffic | None, host: Host) -> Tuned:
     most_cold = max(entry.cold_share_target, now.days.cold_share)
     others = [stand(one) for one in _others(entry, host, hours, most_cold)]
     nothing = stand(replace(entry, policy=PolicyName.OBSERVE, cold_target=None, cold_start_price=None))
-    return found(*_choose(now, others, nothing))
+    return found(*_choose(now, others, nothing), (nothing, *others))
+
+
+def what_lacks(entry: ModelSpec, calls: int, days: int) -> str:
+    """Why so many calls on so many whole days tell nothing of what `entry` should be; empty where they do."""
+    if not entry.traffic:
+        return "its customers' calls are not read (`traffic: off`), so there is nothing to go by"
+    if days < LEAST_DAYS or calls < LEAST_CALLS:
+        seen = f"{_count(calls, 'call')} on {_count(days, 'whole day')}"
+        return f"{seen}: too few to judge; needs {LEAST_CALLS} calls and {LEAST_DAYS} whole days"
+    return ""
 
 
 def _other_hours(hours: ActiveHours, calls: Sequence[datetime]) -> Iterator[ActiveHours]:
@@ -289,4 +309,4 @@ def _count(number: float, what: str) -> str:
 
 
 def _usd(amount: float) -> Decimal:
-    return from_micros(to_micros(Decimal(repr(amount))))
+    return to_whole_micros(Decimal(repr(amount)))

@@ -80,6 +80,11 @@ def from_micros(micros: int) -> Decimal:
     return Decimal(micros) * MICRO
 
 
+def to_whole_micros(usd: Decimal) -> Decimal:
+    """USD to a whole micro-dollar, as they are stored."""
+    return from_micros(to_micros(usd))
+
+
 def format_usd(usd: Decimal | None) -> str | None:
     """A decimal string for JSON and logs, without exponent; None stays None: unknown is never 0."""
     return None if usd is None else f"{usd:f}"

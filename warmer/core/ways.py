@@ -25,7 +25,7 @@ from warmer.core.policy import lead_from
 from warmer.core.price import UNKNOWN, Billing, Cost
 from warmer.core.spec import ModelSpec, PolicyName, TargetKind
 from warmer.core.tune_hours import COVERED, suggest_hours
-from warmer.core.units import from_micros, to_micros
+from warmer.core.units import to_whole_micros
 
 MONTH_DAYS = 30
 """What is called a month: all sums are of so many days."""
@@ -227,7 +227,7 @@ class Ways:
         gpus = "a GPU" if machines == 1 else f"{machines} GPUs"
         return Option(
             way=Way.SELF_HOST,
-            cost=Cost(usd=rounded(per_hour * 24 * MONTH_DAYS * machines)),
+            cost=Cost(usd=to_whole_micros(per_hour * 24 * MONTH_DAYS * machines)),
             cold_share=0.0,
             cold_share_in_hours=0.0,
             added_wait_s=0.0,
@@ -237,7 +237,9 @@ class Ways:
     def _official(self) -> Option:
         each = None if self._entry.price is None else self._entry.price.per_output
         cost = (
-            UNKNOWN if each is None else Cost(usd=rounded(each * self._a_month(len(self._arrivals))), is_estimated=True)
+            UNKNOWN
+            if each is None
+            else Cost(usd=to_whole_micros(each * self._a_month(len(self._arrivals))), is_estimated=True)
         )
         why = "always on at its host" + ("" if each is not None else "; write `price: {per_output: …}`")
         return Option(way=Way.LEAVE_COLD, cost=cost, cold_share=0.0, cold_share_in_hours=0.0, added_wait_s=0.0, why=why)
@@ -270,15 +272,10 @@ class Ways:
             return UNKNOWN, "; how long its calls run is not known: it shows once `run` has seen some"
         else:
             seconds = len(self._arrivals) * self._host.call_s + len(replay.sent) * self._host.run_s
-        return Cost(usd=rounded(each * self._a_month(seconds)), is_estimated=True), ""
+        return Cost(usd=to_whole_micros(each * self._a_month(seconds)), is_estimated=True), ""
 
     def _a_month(self, total: float) -> Decimal:
         return Decimal(repr(float(total / self._months)))
-
-
-def rounded(usd: Decimal) -> Decimal:
-    """To a whole micro-dollar."""
-    return from_micros(to_micros(usd))
 
 
 def _lines(hours: ActiveHours) -> str:

@@ -193,8 +193,10 @@ def settle(ledger: Ledger, model: str, since: datetime) -> Generator[datetime]:
     """Judge the calls of `model` since then that have ended, by all that is on record now. Yields how far it is.
 
     As the daemon judges them: each by who was there when it came, and by the latest waits before it. Doing it again
-    changes nothing.
+    changes nothing. Where our beats are gone, nobody can tell any more what a call met: those stay as they are.
     """
+    if model in (gone := ledger.on_record()):
+        since = max(since, gone[model] + _BEFORE)
     start = since - _BEFORE
     ahead, record = tee(_record(ledger, model, start))
     past = Past(map(Use.of, ahead), ledger.last_activity_before(model, start))

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from pydantic import AwareDatetime
+
 from warmer.core.afford import afford, afford_floor, stopped
 from warmer.core.budget import Cap, Limit, Spending, in_the_way, limits, limits_until
 from warmer.core.floor import held_from, wish_of
+from warmer.core.note import read_note
 from warmer.core.price import Price
-from warmer.core.spec import ModelSpec
+from warmer.core.spec import ModelSpec, Spec
 from warmer.core.stake import Stake, counted, stake_of
 from warmer.core.state import Hold, ModelState
 from warmer.engine.desk import Desk
+from warmer.errors import LedgerError
 from warmer.log import Event, get
 from warmer.ports import Clock, Ledger
 
+_SAID = "budgets that were said to be reached"
 FLOORS_EVERY = timedelta(minutes=1)
 """Between two looks at a floor."""
+_BATCH = 50
+"""Limits asked for at a time: ticks that need the ledger go in between."""
+
+
+async def spendings_of(desk: Desk, spec: Spec, now: datetime) -> tuple[Spending, ...]:
+    """What counts at `now` against every cap of the file. Raises LedgerError."""
+    binding = limits(spec.caps, now, spec.zone)
+    found = list[Spending]()
+    for start in range(0, len(binding), _BATCH):
+        batch = binding[start : start + _BATCH]
+
+        def ask(ledger: Ledger, batch: tuple[Limit, ...] = batch) -> tuple[Spending, ...]:
+            return ledger.spendings(batch, now)
+
+        found += await desk.do(ask)
+    return tuple(found)
 
 
 class Budgets:
     """Asks the ledger, which every process writes to, what is left."""
 
-    def __init__(self, desk: Desk, clock: Clock) -> None:
-        self._desk, self._clock = desk, clock
+    def __init__(self, desk: Desk, clock: Clock, *, tells_others: bool = False) -> None:
+        """`tells_others`: what one process of the ledger has said, the others do not say again."""
+        self._desk, self._clock, self._tells_others = desk, clock, tells_others
         self._said = set[Limit]()
         self._floor_prices = dict[str, Price | None]()  # by deployment: what the provider told of its hardware
 
@@ -39,12 +62,12 @@ class Budgets:
         now, binding = self._clock.now(), self.limits(spec)
         spendings = await self._desk.do(lambda ledger: ledger.spendings(binding, now))
         if reserve_usd is not None and (by := in_the_way(spendings, reserve_usd)) is not None:
-            self._say_once(by, reserve_usd)
+            await self._say_once(by, reserve_usd)
         return afford(spendings, reserve_usd, now, spec.interval)
 
-    def stopped(self, spec: ModelSpec, by: Spending, reserve_usd: Decimal) -> Hold:
+    async def stopped(self, spec: ModelSpec, by: Spending, reserve_usd: Decimal) -> Hold:
         """What a claim that the ledger refused comes to."""
-        self._say_once(by, reserve_usd)
+        await self._say_once(by, reserve_usd)
         return stopped(by, reserve_usd, self._clock.now(), spec.interval)
 
     async def floor_hold(self, spec: ModelSpec, state: ModelState) -> Hold | None:
@@ -55,12 +78,12 @@ class Budgets:
         price = spec.price or told[spec.target.slug]
         return await self._desk.do(lambda ledger: floor_hold(ledger, spec, state, price, now))
 
-    def floor_stopped(self, spec: ModelSpec, by: Spending, hold: Stake) -> Hold:
+    async def floor_stopped(self, spec: ModelSpec, by: Spending, hold: Stake) -> Hold:
         """What a raise to `hold` that the ledger refused comes to. `by` counts it."""
         now = self._clock.now()
         told = by if by.limit.start <= now else replace(by, limit=limits([by.limit.cap], now, spec.hours.zone)[0])
         own = counted([hold], by.limit, now).reserved_usd
-        self._say_once(told, Decimal(0), told_usd=own)
+        await self._say_once(told, Decimal(0), told_usd=own)
         return stopped(by, Decimal(0), now, FLOORS_EVERY)
 
     def floor_costs(self, spec: ModelSpec, price: Price | None) -> None:
@@ -72,11 +95,13 @@ class Budgets:
         now = self._clock.now()
         return tuple(limit for limit in self._said if limit.cap in caps and limit.end > now)
 
-    def _say_once(self, by: Spending, reserve_usd: Decimal, *, told_usd: Decimal | None = None) -> None:
+    async def _say_once(self, by: Spending, reserve_usd: Decimal, *, told_usd: Decimal | None = None) -> None:
         if by.limit in self._said or not by.stops_for_good(reserve_usd):
             return
         now = self._clock.now()
         self._said = {limit for limit in self._said if limit.end > now} | {by.limit}
+        if self._tells_others and not await self._is_news(by.limit, now):
+            return
         get().warning(
             Event.BUDGET_REACHED,
             scope=by.limit.cap.scope,
@@ -87,6 +112,20 @@ class Budgets:
             unknown_beats=by.unknown_beats,
             until=by.limit.end,
         )
+
+    async def _is_news(self, limit: Limit, now: datetime) -> bool:
+        """Whether no other process has said so; from now on one has."""
+        name = f"{limit.cap.scope} {limit.cap.period} {limit.cap.usd} until {limit.end.isoformat()}"
+
+        def rewrite(text: str, _: float) -> tuple[str, bool]:
+            said = read_note(text, dict[str, AwareDatetime]) or {}
+            current = {one: end.isoformat() for one, end in said.items() if end > now}
+            return json.dumps(current | {name: limit.end.isoformat()}), name not in said
+
+        try:
+            return await self._desk.do(lambda ledger: ledger.change_note(_SAID, rewrite))
+        except LedgerError:  # said by the desk
+            return True
 
 
 def floor_hold(ledger: Ledger, spec: ModelSpec, state: ModelState, price: Price | None, now: datetime) -> Hold | None:

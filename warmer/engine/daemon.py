@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
-from warmer import __version__
 from warmer.core.beat import BeatKey
+from warmer.core.changes import fixed_key
 from warmer.core.spec import PolicyName, Spec
 from warmer.engine.account import Account
+from warmer.engine.alerting import Alerting
+from warmer.engine.board import Board
+from warmer.engine.console import Console
 from warmer.engine.desk import Desk
 from warmer.engine.fleet import DRAIN, Fleet
 from warmer.engine.floors import Floors
+from warmer.engine.housekeeping import Housekeeping
+from warmer.engine.inbox import Inbox
+from warmer.engine.journal import Journal
+from warmer.engine.lifesign import Lifesign
+from warmer.engine.overriding import OverrideWatch
 from warmer.engine.recovery import Recovery
 from warmer.engine.schedule_local import LocalSchedule
 from warmer.engine.supervisor import Supervisor
@@ -23,7 +31,8 @@ from warmer.engine.vitals import Vitals
 from warmer.engine.watch import POLL_S, Watched
 from warmer.errors import ConfigError, LedgerError, ProviderError, WarmerError
 from warmer.log import Event, get
-from warmer.ports import UNMETERED, Clock, Ledger, Listener, Meter, OnDue, Provider, Schedule
+from warmer.ports import UNMETERED, Clock, Contacts, Ledger, Listener, Meter, OnDue, Provider, Schedule
+from warmer.version import __version__
 
 CUT = timedelta(seconds=1.8)
 """How long cancelling what is left may take. Together with DRAIN under 5 s."""
@@ -47,14 +56,20 @@ class Daemon:
         supervisor: Supervisor | None = None,
         listener: Listener | None = None,
         meter: Meter = UNMETERED,
+        admin_token: Callable[[Spec], str | None] = lambda spec: None,
+        contacts: Callable[[Spec], Contacts | None] = lambda spec: None,
     ) -> None:
-        """`load` reads the file anew; `connect` reads the token and opens a provider. Both may raise a WarmerError.
+        """`load` reads the file anew, in another thread; `connect` reads the token and opens a provider. Both may raise
+        a WarmerError.
 
-        `listener` answers over HTTP where the file says; without one, nobody does.
+        `listener` answers over HTTP where the file says; without one, nobody does. `admin_token` reads what changes
+        over HTTP ask for, and `contacts` the addresses of whoever is told of what is wrong; they may raise a
+        WarmerError too.
         """
         self._load, self._connect, self._clock = load, connect, clock
         self._desk, self._meter = Desk(ledger), meter
-        self._fleet = Fleet(spec, self._account(spec), clock, meter=meter)
+        self._alerting = Alerting(self._desk, clock, lambda: self._fleet.spec, lambda: self._fleet.account)
+        self._fleet = Fleet(spec, self._account(spec), clock, meter=meter, on_tick=self._alerting.ticked)
         self._schedule = schedule(self._fleet.due)
         self._supervisor, self._listener = supervisor or Supervisor(), listener
         self._vitals = Vitals(self._fleet, self._desk, clock)
@@ -62,10 +77,30 @@ class Daemon:
         self._reload = asyncio.Event()
         self._retired = dict[Account, frozenset[asyncio.Task[Any]]]()  # and the tasks that still go by it
         self._recovery = Recovery(self._desk, clock, self._out, self._fleet.poke)
+        self._housekeeping = Housekeeping(self._desk, clock)
         self._floors = Floors(self._desk, clock, lambda: self._fleet.spec.models, self._fleet.poke)
+        self._overrides = OverrideWatch(self._desk, clock, self._overridden)
+        self._admin_token = admin_token
+        self._console = Console(self._fleet, self._desk, clock, self._overrides)
+        self._console.admin_token = admin_token(spec)
+        self._journal = Journal()
+        self._board = Board(self._fleet, self._desk, clock, self._console, self._journal)
+        self._inbox = Inbox(self._accounts, clock, meter, say=self._schedule.say if self._schedule.is_shared else None)
+        self._schedule.heed(self._inbox.hear)
+        self._contacts, self._alerting.contacts = contacts, contacts(spec)
+        self._lifesign = Lifesign(self._vitals, clock, lambda: self._alerting.contacts, self._alerting.wanted)
+
+    @property
+    def console(self) -> Console:
+        """What may be asked of it."""
+        return self._console
 
     async def run(self, *, watch: bool = True, signals: bool = True) -> None:
         """Serve until `stop`; returns once nothing of ours is left running at the provider."""
+        with self._journal.kept():
+            await self._run(watch=watch, signals=signals)
+
+    async def _run(self, *, watch: bool, signals: bool) -> None:
         spec = self._fleet.spec
         get().info(
             Event.DAEMON_STARTED,
@@ -82,6 +117,10 @@ class Daemon:
         chores = [asyncio.ensure_future(self._schedule.alone(self._look_after))]
         if watch:
             chores.append(asyncio.ensure_future(self._watch(Watched(spec.path))))
+            chores.append(asyncio.ensure_future(self._overrides.keep_on()))
+        chores.append(asyncio.ensure_future(self._alerting.keep_on()))
+        chores.append(asyncio.ensure_future(self._lifesign.keep_on()))
+        chores.append(asyncio.ensure_future(self._inbox.keep_on()))
         if (every := self._supervisor.watchdog_s) is not None:
             chores.append(asyncio.ensure_future(self._show_life(every)))
         await self._listen()
@@ -113,7 +152,7 @@ class Daemon:
             loop.add_signal_handler(number, self.stop)
 
     async def _watch(self, file: Watched) -> None:
-        self._follow_file(asked=False)  # it may have changed between its first reading and the first look at it
+        await self._follow_file(asked=False)  # it may have changed between its first reading and the first look at it
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
@@ -122,28 +161,31 @@ class Daemon:
             self._reload.clear()
             if asked or file.changed():
                 self._supervisor.reloading()
-                self._follow_file(asked=asked)
+                await self._follow_file(asked=asked)
                 await self._listen()
                 self._supervisor.ready(self._status())
             await self._dismiss()
 
     async def _listen(self) -> None:
         if self._listener is not None:
-            await self._listener.open(self._fleet.spec.listen, self._vitals)
+            await self._listener.open(self._fleet.spec.listen, self._vitals, self._console, self._board, self._inbox)
 
-    def _follow_file(self, *, asked: bool) -> None:
+    async def _follow_file(self, *, asked: bool) -> None:
         old = self._fleet.spec
         try:
-            spec = self._load()
-            if (spec.ledger, spec.ledger_password) != (old.ledger, old.ledger_password):
-                raise WarmerError("`ledger` cannot change while the daemon runs: restart it, or put the old value back")
-            if spec.engine is not old.engine:
-                raise WarmerError("`engine` cannot change while the daemon runs: restart it, or put the old value back")
+            # A thousand models take half a second to read: beats do not wait for that.
+            spec = await asyncio.to_thread(self._load)
+            if (key := fixed_key(old, spec)) is not None:
+                raise WarmerError(f"`{key}` cannot change while the daemon runs: restart it, or put the old value back")
             if spec.digest == old.digest and not asked:
                 self._vitals.loaded()
                 return
+            admin_token = self._admin_token(spec)
+            before = self._alerting.contacts
+            contacts = self._contacts(spec) if asked or spec.alerts != old.alerts else before
             # A reload that was asked for reads the token again even where the file is the same: it may be a new one.
-            account = self._account(spec) if asked or spec.account != old.account else self._fleet.account
+            is_same = not asked and spec.account == old.account
+            account = self._fleet.account if is_same else self._account(spec, self._fleet.account)
         except ConfigError as exc:
             for fault in exc.faults:
                 where = f"{fault.file}:{fault.line}:{fault.column}"
@@ -157,6 +199,11 @@ class Daemon:
         if account is not self._fleet.account:
             self._retired[self._fleet.account] = self._fleet.tasks | self._floors.under_way
         changes = self._fleet.apply(spec, account)
+        self._inbox.poke()
+        self._console.admin_token = admin_token
+        self._alerting.contacts = contacts
+        if before is not None and contacts is not before:
+            await before.close()
         self._floors.poke()
         self._vitals.loaded()
         get().info(
@@ -168,10 +215,14 @@ class Daemon:
             removed=list(changes.removed),
         )
 
+    def _overridden(self, names: Collection[str] | None) -> None:
+        self._fleet.poke_many(names)
+        self._floors.poke()
+
     async def _dismiss(self) -> None:
         """Close the connections of accounts that nothing goes by any more."""
         for account, ticks in list(self._retired.items()):
-            if not account.heartbeat.out and all(task.done() for task in ticks):
+            if not account.outgoing.out and all(task.done() for task in ticks):
                 del self._retired[account]
                 await account.provider.close()
 
@@ -195,6 +246,7 @@ class Daemon:
             for chore in (
                 self._recovery.keep_on(account, spec, at_start=at_start),
                 self._read_traffic(),
+                self._housekeeping.keep_on(spec),
                 self._floors.keep_on(account, spec),
             )
         ]
@@ -223,12 +275,15 @@ class Daemon:
 
     async def _leave(self, chores: Sequence[asyncio.Future[Any]]) -> None:
         self._supervisor.stopping()
+        self._journal.end()
         self._fleet.stop()
         self._schedule.stop()
         for chore in chores:
             chore.cancel()
         await asyncio.gather(*chores, return_exceptions=True)
         hushing = asyncio.ensure_future(self._hush())
+        for account in self._accounts():
+            account.outgoing.ask()
         finished = await self._drained(DRAIN) or await self._cut()
         await self._recovery.abandon()
         await self._fleet.abandon()
@@ -239,6 +294,10 @@ class Daemon:
         for account in self._accounts():
             await account.provider.close()
         await hushing
+        if self._alerting.contacts is not None:
+            await self._alerting.contacts.close()
+        await self._console.close()
+        self._board.close()
         self._desk.close()
         get().info(Event.DAEMON_STOPPED, drained=finished)
 
@@ -254,7 +313,7 @@ class Daemon:
             try:
                 async with asyncio.timeout(left):
                     for account in self._accounts():
-                        cancelled |= await account.heartbeat.cancel_out(but=cancelled)
+                        cancelled |= await account.outgoing.cancel_out(but=cancelled)
             except TimeoutError:
                 break
             if await self._drained(timedelta(seconds=min(0.2, left))):
@@ -270,13 +329,13 @@ class Daemon:
         return not left
 
     def _out(self) -> frozenset[BeatKey]:
-        return frozenset().union(*(account.heartbeat.out for account in self._accounts()))
+        return frozenset().union(*(account.outgoing.out for account in self._accounts()))
 
     def _accounts(self) -> tuple[Account, ...]:
         """The one in force, and those before it: they may have beats out."""
         return (*self._retired, self._fleet.account)
 
-    def _account(self, spec: Spec) -> Account:
+    def _account(self, spec: Spec, before: Account | None = None) -> Account:
         return Account.over(
             self._connect(spec),
             self._desk,
@@ -285,4 +344,7 @@ class Daemon:
             called=lambda name: self._fleet.called(name),
             meter=self._meter,
             shared_as=spec.shared_as,
+            holds_as=spec.shared_as,
+            lifts=True,
+            before=before,
         )

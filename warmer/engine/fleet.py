@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Set
+from collections.abc import Callable, Collection, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
 
+from warmer.core.beat import Reason
+from warmer.core.changes import Changes
 from warmer.core.health import Member
 from warmer.core.spec import ModelSpec, PolicyName, Spec
 from warmer.engine.account import Account
@@ -24,6 +26,8 @@ _LONGEST_NAP = timedelta(seconds=60)
 _STAGGER = timedelta(seconds=0.25)
 """Between the first ticks of two models, so that a start is no burst."""
 _TOGETHER = timedelta(seconds=1)
+_FOR_ALL = (Reason.CLOSED, Reason.OVER_BUDGET)
+"""Rests that end for many models at once: the hours open, another day of a cap begins."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AFTER_LEDGER_TROUBLE = timedelta(seconds=10)
 _AFTER_BUG = timedelta(seconds=60)
@@ -45,15 +49,6 @@ class _Appointment:
         return min(self.wall - clock.now(), timedelta(seconds=self.monotonic - clock.monotonic()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
-    """What a new file changed, by model name."""
-
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]
-
-
 class Fleet:
     """The models of one file, ticking."""
 
@@ -71,6 +66,8 @@ class Fleet:
         self._wanted: dict[str, _Appointment] = {}
         self._running: dict[str, asyncio.Task[Tick]] = {}
         self._again: set[str] = set()
+        self._awaited: dict[datetime, dict[str, int]] = {}  # moments, and in which turn who waits for one
+        self._reasons: dict[str, Reason] = {}
         self._stopping = False
         self._schedule: Schedule | None = None
 
@@ -81,11 +78,11 @@ class Fleet:
         for index, model in enumerate(self.spec.models):
             self._arm(model.name, now + _turn(index, count, model.interval, now))
 
-    def due(self, name: str, late_s: float | None = None) -> asyncio.Task[Tick] | None:
+    def due(self, name: str, late_s: float | None = None, left: bool = False) -> asyncio.Task[Tick] | None:
         """The schedule calls: tick `name`, unless its time has not come or its last tick is still going on.
 
         Returns the tick that is under way then. What many processes arm comes due by a clock of their own, which says
-        how late it is too.
+        how late it is too. `left`: a process that is gone was in the middle of its tick.
         """
         wanted = self._wanted.get(name)
         model = self.spec.model(name)
@@ -97,17 +94,29 @@ class Fleet:
             self._nap(name, wanted)
         else:
             self._meter.tick(max(0.0, self._clock.monotonic() - wanted.monotonic if late_s is None else late_s))
-            heartbeat = self.account.heartbeat
-            task = asyncio.get_running_loop().create_task(heartbeat.tick(model), name=f"tick {name}")
-            self._running[name] = task
-            ahead = ahead_s(self._clock)
-            task.add_done_callback(lambda done: self._ended(model, done, ahead))
+            self._begin(model, left=left)
         return self._running.get(name)
+
+    def ask(self, name: str) -> bool:
+        """Begin a tick of `name` that sends one beat, if nothing binds it. False where one is under way."""
+        model = self.spec.model(name)
+        if self._stopping or model is None or name in self._running:
+            return False
+        self._begin(model, asked=True)
+        return True
+
+    def reason(self, name: str) -> Reason | None:
+        """What the last tick of `name` in this process came to; None before the first."""
+        return self._reasons.get(name)
 
     def poke(self, name: str) -> None:
         """Decide anew for `name` at once: something outside has changed."""
         if self.spec.model(name) is not None:
             self._arm(name, self._clock.now())
+
+    def poke_many(self, names: Collection[str] | None) -> None:
+        """The same for several, one after another; None: for all."""
+        self._spread({one.name for one in self.spec.models if names is None or one.name in names})
 
     def called(self, name: str) -> None:
         """Customers have called `name`: where that moves what comes next, decide anew."""
@@ -117,13 +126,7 @@ class Fleet:
 
     def apply(self, spec: Spec, account: Account) -> Changes:
         """Follow a new file. Models whose entry is unchanged keep their rhythm; beats that are out go on."""
-        old = {model.name: model for model in self.spec.models}
-        new = {model.name: model for model in spec.models}
-        changes = Changes(
-            added=tuple(name for name in new if name not in old),
-            changed=tuple(name for name in new if name in old and new[name] != old[name]),
-            removed=tuple(name for name in old if name not in new),
-        )
+        changes = Changes.between(self.spec, spec)
         # Those that only waited for the old account to be well again.
         held = [
             model.name for model in spec.models if account is not self.account and self.account.standing.hold(model)
@@ -132,10 +135,11 @@ class Fleet:
         for name in changes.removed:
             account.standing.forget(name)
             self._wanted.pop(name, None)
+            self._reasons.pop(name, None)
             if self._schedule is not None:
                 self._schedule.disarm(name)
-        for name in (*changes.added, *changes.changed):
-            account.standing.forget(name)
+        for name in changes.changed:
+            account.standing.renew(name)
         self._spread({*changes.added, *changes.changed, *held})
         return changes
 
@@ -192,6 +196,12 @@ class Fleet:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _begin(self, model: ModelSpec, *, left: bool = False, asked: bool = False) -> None:
+        tick = self.account.heartbeat.tick(model, left=left, asked=asked)
+        task = self._running[model.name] = asyncio.get_running_loop().create_task(tick, name=f"tick {model.name}")
+        ahead = ahead_s(self._clock)
+        task.add_done_callback(lambda done: self._ended(model, done, ahead))
+
     def _ended(self, model: ModelSpec, task: asyncio.Task[Tick], ahead: float) -> None:
         """`ahead`: of the wall clock before the other one, when the tick began."""
         name = model.name
@@ -207,6 +217,9 @@ class Fleet:
         else:
             tick = task.result()
             next_at = tick.next_at
+            self._reasons[name] = tick.reason
+            if tick.reason in _FOR_ALL and next_at is not None:
+                next_at = self._in_turn(model, next_at)
             if self._on_tick is not None:
                 self._on_tick(tick)
         current = self.spec.model(name)
@@ -225,6 +238,15 @@ class Fleet:
             return at
         names = [one.name for one in self.spec.models]
         return at + _turn(names.index(model.name), len(names), model.interval, at)
+
+    def _in_turn(self, model: ModelSpec, at: datetime) -> datetime:
+        """`at`, or somewhat later where other models wait for that very moment."""
+        if at not in self._awaited:
+            now = self._clock.now()
+            self._awaited = {moment: names for moment, names in self._awaited.items() if moment > now} | {at: {}}
+        names = self._awaited[at]
+        turn = names.setdefault(model.name, len(names))
+        return at + turn * _STAGGER % min(model.interval, _LONGEST_NAP)
 
     def _trouble(self, name: str, error: BaseException) -> timedelta:
         """Say what stopped a tick, and how long to wait before the next: it must not silence the model for good."""

@@ -28,7 +28,7 @@ from warmer.core.floor import (
     reserves_more,
     wish_of,
 )
-from warmer.core.price import TABLE, Price, price_of
+from warmer.core.price import Price, price_of
 from warmer.core.spec import ModelSpec, PolicyName, Spec, Target, TargetKind
 from warmer.core.stake import stake_of
 from warmer.core.state import Hold, ModelState
@@ -36,6 +36,8 @@ from warmer.engine.account import Account
 from warmer.engine.budgets import FLOORS_EVERY
 from warmer.engine.desk import Desk
 from warmer.engine.learning import Learning
+from warmer.engine.overriding import Overriding
+from warmer.engine.pause import pause
 from warmer.errors import Doubtful, LedgerError, ModelRefused, ProviderError, Unavailable
 from warmer.log import Event, get
 from warmer.ports import Clock
@@ -61,7 +63,7 @@ class Floors:
         """`poke` is told the name of each model that is to be decided on anew."""
         self._desk, self._clock = desk, clock
         self._models, self._poke = models, poke
-        self._learning = Learning(models)
+        self._learning, self._overriding = Learning(models), Overriding()
         self._under_way = dict[str, asyncio.Task[None]]()
         self._again = set[str]()  # those that were asked for while they were under way
         self._poked = asyncio.Event()
@@ -98,12 +100,7 @@ class Floors:
             nap_s = EVERY_S
             with suppress(LedgerError):  # said by the desk; the next sweep looks again
                 nap_s = await self.sweep(account(), spec())
-            nap, poke = asyncio.ensure_future(self._clock.sleep(nap_s)), asyncio.ensure_future(self._poked.wait())
-            try:
-                await asyncio.wait({nap, poke}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                nap.cancel()
-                poke.cancel()
+            await pause(self._clock, nap_s, self._poked)
 
     def poke(self) -> None:
         """Look again at once: the file has changed."""
@@ -167,7 +164,7 @@ class Floors:
             self.troubles[deployment] = exc
             # A hold that is on has been said, and lasts as long as it was meant to.
             if entry is not None and account.standing.hold(entry) is None:
-                account.standing.failed(entry, exc)
+                await account.standing.failed(entry, exc)
 
     async def _put_right(self, account: Account, deployment: str, entry: ModelSpec | None) -> bool:
         """Look, write down, act, and look again, until nothing is left to do. False where a hold stands before that."""
@@ -178,6 +175,7 @@ class Floors:
         asked: Floor | None = None  # whose reply nobody has looked at yet
         has_asked = False
         price = _price_of(entry, None)
+        await account.standing.look()
         for _ in range(_STEPS):
             wish = await self._wish(account, entry)
             known = await self._desk.do(lambda ledger: ledger.floor(deployment))
@@ -213,7 +211,7 @@ class Floors:
                     asked = None
                     self._say(step.news, step.floor, actual, wish)
                     self._free(known, step.floor)
-                stopped = stopped or self._stopped_by(account, entry, answer, price, wish, known)
+                stopped = stopped or await self._stopped_by(account, entry, answer, price, wish, known)
                 continue
             raised_for = entry if step.floor.wanted > actual.least else None
             if raised_for is not None and account.standing.hold(raised_for) is not None:
@@ -224,13 +222,14 @@ class Floors:
                     "for. It is worth another try later"
                 )
             _check_most(actual, step.floor)
-            if raised_for is not None:
-                account.standing.begin_trial()  # before anything is waited for: others come due at the same moment
+            # Before anything else is waited for: others come due at the same moment.
+            if raised_for is not None and await account.standing.set_out() is not None:
+                return False
             answer = await self._keep(step.floor, price, entry, known, wish)
             if answer:
                 asked, has_asked = step.floor, True
                 await self._ask(account, raised_for, target, step.floor.wanted)
-            stopped = stopped or self._stopped_by(account, entry, answer, price, wish, known)
+            stopped = stopped or await self._stopped_by(account, entry, answer, price, wish, known)
         return False
 
     async def _ask(self, account: Account, raised_for: ModelSpec | None, target: Target, instances: int) -> None:
@@ -246,7 +245,7 @@ class Floors:
                 raise exc from None
         # That an account without credit may lower a floor says nothing of its credit.
         if raised_for is not None:
-            account.standing.accepted(raised_for)
+            await account.standing.accepted(raised_for)
             account.standing.succeeded(raised_for)
 
     async def _keep(
@@ -277,7 +276,7 @@ class Floors:
             return None
         return await account.heartbeat.budgets.hold(entry, Decimal(0))
 
-    def _stopped_by(
+    async def _stopped_by(
         self,
         account: Account,
         entry: ModelSpec | None,
@@ -289,7 +288,7 @@ class Floors:
         if entry is None or answer.stopped_by is None:
             return None
         hold = stake_of(entry, price, held_from(wish, known, self._clock.now()), wish.until)
-        return account.heartbeat.budgets.floor_stopped(entry, answer.stopped_by, hold)
+        return await account.heartbeat.budgets.floor_stopped(entry, answer.stopped_by, hold)
 
     def _note_budget(self, deployment: str, entry: ModelSpec | None, stopped: Hold | None, wish: Wish) -> None:
         """Keep what the budget has against it; its model is decided on anew where that is news."""
@@ -316,12 +315,13 @@ class Floors:
         return wish_of(self._clock.now(), entry, await self._state(account, entry))
 
     async def _state(self, account: Account, entry: ModelSpec) -> ModelState:
-        """What the lead goes by: the boots on record, where it goes by anything."""
+        """What its hours go by: overrides, and the boots on record where the lead goes by them."""
+        overrides = (await self._desk.do(self._overriding.read)).of(entry.name)
         if entry.lead is not None or entry.hours.always:
-            return ModelState()
+            return ModelState(overrides=overrides)
         now = self._clock.now() + account.provider.skew
         knowledge = await self._desk.do(lambda ledger: self._learning.knowledge(ledger, entry, now))
-        return ModelState(learned=knowledge.learned)
+        return ModelState(learned=knowledge.learned, overrides=overrides)
 
     def _say(self, news: News | None, floor: Floor, actual: Instances, wish: Wish) -> None:
         facts = {
@@ -348,9 +348,8 @@ def _target(deployment: str) -> Target:
 
 def _price_of(entry: ModelSpec | None, actual: Instances | None) -> Price | None:
     """Of a second of one instance: the entry's, or that of the hardware that the API tells."""
-    if entry is not None and entry.price is not None:
-        return entry.price
-    return price_of(actual.hardware if actual is not None else None, entry.prices if entry is not None else TABLE)
+    hardware = actual.hardware if actual is not None else None
+    return price_of(hardware) if entry is None else entry.price_on(hardware)
 
 
 def _check_most(actual: Instances, floor: Floor) -> None:

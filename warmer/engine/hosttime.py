@@ -31,15 +31,15 @@ class HostTime:
         self._ahead_s = ahead_s(clock)
         self._failure: tuple[float, ProviderError] | None = None  # and when, by the monotonic clock
 
-    async def make_sure(self, newest: datetime) -> None:
-        """Return once the skew holds. `newest`: the latest stamp of the provider's that is to be read by it.
+    async def make_sure(self, newest: datetime | None) -> None:
+        """Return once the skew `holds`.
 
         Raises what the provider says instead. One asks; whoever else waits here has the answer, or the error, too.
         """
-        if self._holds(newest):
+        if self.holds(newest):
             return
         async with self._turn:
-            if self._holds(newest):
+            if self.holds(newest):
                 return
             if self._failure is not None and self._clock.monotonic() - self._failure[0] < _FAILED_FOR_S:
                 raise self._failure[1]
@@ -53,6 +53,9 @@ class HostTime:
                 raise
             self._ahead_s, self._failure = ahead, None
 
-    def _holds(self, newest: datetime) -> bool:
+    def holds(self, newest: datetime | None) -> bool:
+        """Whether the skew can be trusted. `newest`: the latest stamp of the provider's that is to be read by it."""
+        if newest is None:  # there is nothing to read
+            return True
         is_set = abs(ahead_s(self._clock) - self._ahead_s) > STEP_S
         return not is_set and newest - self._provider.skew <= self._clock.now() + _FUTURE

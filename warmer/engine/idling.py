@@ -14,10 +14,13 @@ from warmer.engine.learning import Learning
 from warmer.ports import Ledger
 
 
-def believed(learning: Learning, ledger: Ledger, spec: ModelSpec | None, now: datetime) -> Learned:
-    """What is thought of the host, at `now` by the provider's clock."""
-    learned = learning.knowledge(ledger, spec, now).learned if spec is not None else None
-    return learned or Learned()
+def believed(
+    learning: Learning, ledger: Ledger, spec: ModelSpec | None, request: BeatRequest, now: datetime
+) -> Learned:
+    """What is thought of the host of `request` at `now` by the provider's clock; nothing where idling is free."""
+    if spec is None or request.billing.bills_run_only:
+        return Learned()
+    return learning.knowledge(ledger, spec, now).learned or Learned()
 
 
 def kept_s(request: BeatRequest, host: Learned) -> float:
@@ -32,8 +35,10 @@ def settle_last(
 
     By its prediction's id; empty where nothing changes.
     """
+    if request.billing.bills_run_only:
+        return {}
     last = ledger.latest_beat(model, sent=True)
-    if request.billing.bills_run_only or last is None or last.prediction_id is None or last.completed_at is None:
+    if last is None or last.prediction_id is None or last.completed_at is None:
         return {}
     kept = timedelta(seconds=kept_s(request, host))
     # What customers did longer before, or after, has no part in how long this beat's instance was kept.

@@ -10,20 +10,18 @@ from heapq import merge
 from math import log
 
 from warmer.core.adaptive import Adaptive, Notes
-from warmer.core.history import Evidence
-from warmer.core.idle_timeout import REMEMBERED, IdleTimeout
+from warmer.core.idle_timeout import IdleTimeout
 from warmer.core.learned import Learned
 from warmer.core.price import USUAL_RUN_S, beat_price, boot_beats
 from warmer.core.prospect import USUAL_BOOT_S, Prospect, has_moved, local_seconds, moment_at, offset_at
-from warmer.core.spec import ModelSpec, PolicyName, TargetKind
+from warmer.core.spec import ModelSpec, PolicyName
 from warmer.core.state import Knowledge
 from warmer.core.traffic import RECENT, calls_per_s
 from warmer.core.worth import Goal, Price, Purse, Silent, Within, worth_of
+from warmer.engine.lesson import Lesson
 from warmer.log import Event, get
 from warmer.ports import Ledger
 
-SETTLES_IN = timedelta(minutes=10)
-"""What ended longer ago than this is on record: a call is seen and recorded within a minute or two of its end."""
 _TOLD_AGAIN = log(1.1)
 """A time-out that moved by a tenth is news."""
 _DEARER = log(1.5)
@@ -35,12 +33,7 @@ class _Record:
     """One model's, as far as it was read."""
 
     entry: ModelSpec
-    latest: Learned = field(default_factory=Learned)  # all that is known
-    young: Sequence[int] = ()  # hashes of what of it ended after `until`: whether it is the same is all that is asked
-    until: datetime | None = None
-    settled: Learned | None = None
-    """What was known without the young: kept of a model of which something once came to light late, since a belief is
-    most of what a model takes."""
+    lesson: Lesson | None = None
     calls: list[datetime] = field(default_factory=list)
     decider: Adaptive | None = None
     worth: float | None = None  # of a cold start, in heartbeats, where the file gives its price
@@ -48,6 +41,11 @@ class _Record:
     told_s: float | None = None  # the time-out that was last said to be learned
     told_pays: bool = True
     is_new: bool = True
+
+    @property
+    def latest(self) -> Learned:
+        """All that is known."""
+        return Learned() if self.lesson is None else self.lesson.latest
 
 
 class Learning:
@@ -74,15 +72,19 @@ class Learning:
         if not entry.traffic:  # gaps that nobody saw the whole of teach nothing
             return Knowledge()
         self._learn(ledger, record, now)
-        fresh = self._read_calls(ledger, record)
+        fresh = self._read_calls(ledger, record, now)
         prospect = self._prospect(ledger, record, fresh, now) if entry.policy is PolicyName.ADAPTIVE else None
-        record.is_new = False
         return Knowledge(learned=record.latest, calls_per_s=calls_per_s(record.calls, now), prospect=prospect)
 
     def idle_timeout(self, model: str) -> IdleTimeout | None:
         """What was thought of the time-out of `model` when it was last decided; None before."""
         record = self._records.get(model)
         return None if record is None else record.latest.idle_timeout
+
+    def learned(self, model: str) -> Learned | None:
+        """What was known of the host of `model` when it was last decided; None before."""
+        record = self._records.get(model)
+        return None if record is None else record.latest
 
     def goal(self, entry: ModelSpec) -> Goal | None:
         """What holds the cold target of `entry`, over all models that have the same."""
@@ -97,19 +99,14 @@ class Learning:
     # -- the idle time-out -------------------------------------------------------------------------------------------
 
     def _learn(self, ledger: Ledger, record: _Record, now: datetime) -> None:
-        evidence = _evidence(ledger, record, record.until)
-        hashes, seen = tuple(map(hash, evidence)), len(record.young)
-        if record.young != hashes[:seen]:
-            record.settled = record.settled or _settled(ledger, record)
-            record.latest, seen = record.settled, 0
-        record.latest = record.latest.after_all(evidence[seen:])
-        # From here on the record of that time is whole: what comes of it later was imported, and read with a new start.
-        record.until = max(now - SETTLES_IN, record.until or now - SETTLES_IN)
-        old = bisect_right(evidence, record.until, key=lambda one: one.at)
-        record.young = hashes[old:]
-        if record.settled is not None:
-            record.settled = record.settled.after_all(evidence[:old])
-        self._tell_idle_timeout(record)
+        if record.lesson is None:
+            record.lesson = Lesson.kept_of(ledger, record.entry, self._imported_at, now)
+        record.lesson.go_on(ledger, record.entry, now, hurried=self._tells)
+        if self._tells:
+            record.lesson.keep(ledger, record.entry, self._imported_at)
+        if record.lesson.is_whole:
+            self._tell_idle_timeout(record)
+            record.is_new = False
 
     def _tell_idle_timeout(self, record: _Record) -> None:
         belief = record.latest.idle_timeout
@@ -132,11 +129,16 @@ class Learning:
 
     # -- customers' calls --------------------------------------------------------------------------------------------
 
-    def _read_calls(self, ledger: Ledger, record: _Record) -> Sequence[datetime]:
+    def _read_calls(self, ledger: Ledger, record: _Record, now: datetime) -> Sequence[datetime]:
         """Calls that were not known before. `adaptive` goes by all there are, other policies by the latest."""
-        fresh = ledger.call_times(record.entry.name, after=record.calls[-1] if record.calls else None)
+        goes_by_all = record.entry.policy is PolicyName.ADAPTIVE
+        if record.calls or goes_by_all:
+            fresh = ledger.call_times(record.entry.name, after=record.calls[-1] if record.calls else None)
+        else:
+            # As many again, should the clock be set back.
+            fresh = ledger.call_times(record.entry.name, after=now - 2 * RECENT, and_one_before=True)
         record.calls += fresh
-        if record.entry.policy is not PolicyName.ADAPTIVE and record.calls:
+        if record.calls and not goes_by_all:
             first = bisect_right(record.calls, record.calls[-1] - RECENT)
             del record.calls[: max(0, first - 1)]  # one older one tells that the record is
         return fresh
@@ -190,7 +192,7 @@ class Learning:
             if alike and entry.name != record.entry.name and entry.cold_share_target == record.entry.cold_share_target:
                 other = self._record(entry)
                 self._learn(ledger, other, now)
-                self._read_calls(ledger, other)
+                self._read_calls(ledger, other, now)
                 yield other
 
     def _made(self, ledger: Ledger, record: _Record, now: datetime, purse: Purse) -> Adaptive:
@@ -242,23 +244,6 @@ class Learning:
                 avoidable=round(verdict.avoided, 1),
                 worth_beats=None if record.worth is None else round(record.worth, 1),
             )
-
-
-def _settled(ledger: Ledger, record: _Record) -> Learned:
-    """What was known up to where the young begin, read anew."""
-    until = record.until
-    return Learned().after_all(one for one in _evidence(ledger, record, None) if until is None or one.at <= until)
-
-
-def _evidence(ledger: Ledger, record: _Record, since: datetime | None) -> Sequence[Evidence]:
-    """What was found since then, save where a floor of ours held instances."""
-    found, target = ledger.evidence(record.entry.name, since=since, limit=REMEMBERED), record.entry.target
-    if target.kind is not TargetKind.DEPLOYMENT or not found:
-        return found
-    held = [
-        spell for spell in ledger.floor_spells(min(one.idle_since for one in found)) if spell.deployment == target.slug
-    ]
-    return [one for one in found if not any(spell.hides(one) for spell in held)]
 
 
 def _inside(purse: Purse, record: _Record) -> Purse:

@@ -9,13 +9,14 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol, TypeVar
 
+from warmer.core.note import read_note
 from warmer.engine.desk import Desk
 from warmer.ports import Clock
 
 T = TypeVar("T")
 
-_LONGEST_S = 30.0
-"""A reading that takes longer is its process's alone: that one may be gone."""
+_LONGEST_S = 3.0
+"""A reading that takes longer is its process's alone: that one may be gone, and beats wait for it."""
 _LONG_AGO_S = 3600.0
 """When all processes were gone for so long, the next reading begins as that of a process that starts."""
 _LOOK_AGAIN_S = 0.1
@@ -32,6 +33,9 @@ class Turn:
 
 class Readings(Protocol):
     """What is known of the readings of one account's list. One turn at a time in a process."""
+
+    read_at: float | None
+    """When the last reading that this process knows to be over began, by its own clock."""
 
     async def begin(self, max_age_s: float) -> Turn | None:
         """Leave to read; None where a reading that is over began within `max_age_s`. May raise LedgerError."""
@@ -51,19 +55,19 @@ class OwnReadings:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._read_at: float | None = None
+        self.read_at: float | None = None
         self._newest: datetime | None = None
 
     async def begin(self, max_age_s: float) -> Turn | None:
         """Leave to read; None where that was done within `max_age_s`."""
         now = self._clock.monotonic()
-        if self._read_at is not None and now - self._read_at < max_age_s:
+        if self.read_at is not None and now - self.read_at < max_age_s:
             return None
         return Turn(begun_at=now, newest=self._newest)
 
     async def end(self, turn: Turn, newest: datetime | None) -> None:
         """The reading is over."""
-        self._read_at, self._newest = turn.begun_at, newest
+        self.read_at, self._newest = turn.begun_at, newest
 
     async def give_up(self, turn: Turn) -> None:
         """Nothing came of it."""
@@ -109,16 +113,18 @@ class SharedReadings:
 
     def __init__(self, desk: Desk, clock: Clock, account: str) -> None:
         self._desk, self._clock, self._name = desk, clock, f"readings of {account}"
+        self.read_at: float | None = None
 
     async def begin(self, max_age_s: float) -> Turn | None:
         """Leave to read; None where a reading that is over began within `max_age_s`."""
-        while True:
+        while self.read_at is None or self._clock.monotonic() - self.read_at >= max_age_s:
             answer = await self._change(lambda note, now: note.ask(now, max_age_s))
             if isinstance(answer, Turn):
                 return answer
             if answer is _Answer.FRESH:
                 return None
             await self._clock.sleep(_LOOK_AGAIN_S)
+        return None
 
     async def end(self, turn: Turn, newest: datetime | None) -> None:
         """The reading is over."""
@@ -129,12 +135,13 @@ class SharedReadings:
         await self._change(lambda note, _: note.give_up(turn))
 
     async def _change(self, change: Callable[[_Note, float], T]) -> T:
-        done: list[T] = []
+        asked_at = self._clock.monotonic()
 
-        def rewrite(text: str, now: float) -> str:
-            note = _Note(**json.loads(text)) if text else _Note()
-            done.append(change(note, now))
-            return json.dumps(asdict(note))
+        def rewrite(text: str, now: float) -> tuple[str, T]:
+            note = read_note(text, _Note) or _Note()
+            result = change(note, now)
+            if note.read_at is not None and note.read_at <= now:
+                self.read_at = asked_at - (now - note.read_at)
+            return json.dumps(asdict(note)), result
 
-        await self._desk.do(lambda ledger: ledger.change_note(self._name, rewrite))
-        return done[-1]
+        return await self._desk.do(lambda ledger: ledger.change_note(self._name, rewrite))

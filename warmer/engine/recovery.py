@@ -9,12 +9,14 @@ from warmer.core.beat import BeatKey, OpenBeat
 from warmer.core.spec import Spec
 from warmer.engine.account import Account
 from warmer.engine.desk import Desk
-from warmer.engine.heartbeat import ORPHANED_AFTER
+from warmer.engine.outgoing import ORPHANED_AFTER
 from warmer.errors import LedgerError, ProviderError
 from warmer.log import Event, get
 from warmer.ports import Clock
 
 _EVERY_S = 10.0
+_QUIET_S = ORPHANED_AFTER.total_seconds()
+"""Where nothing is open: what is claimed from now on is no younger than that when it is abandoned."""
 
 
 class Recovery:
@@ -27,6 +29,7 @@ class Recovery:
         self._desk, self._clock, self._out, self._on_end = desk, clock, out, on_end
         self.following = set[asyncio.Task[None]]()
         self._put_off = set[BeatKey]()  # said of each once, however long it takes
+        self._is_quiet = False  # nothing was open, anywhere
 
     async def sweep(self, account: Account, spec: Spec, *, at_start: bool = False) -> bool:
         """Begin to follow every abandoned beat. Returns whether one was left alone for being too young.
@@ -34,6 +37,7 @@ class Recovery:
         `at_start`: whatever has a prediction is ours to follow now. Later, a young one is some living process's.
         """
         open_beats = await self._desk.do(lambda ledger: ledger.open_beats())
+        self._is_quiet = not open_beats
         now, out = self._clock.now(), self._out()
         found = [beat for beat in open_beats if beat.key not in out]
         # A claim from the future was made before the wall clock was set back: it is no younger for that.
@@ -50,9 +54,9 @@ class Recovery:
             try:
                 await self.sweep(account(), spec(), at_start=at_start)
                 at_start = False
-            except LedgerError:
-                pass  # said by the desk; the next sweep looks again
-            await self._clock.sleep(_EVERY_S)
+            except LedgerError:  # said by the desk; the next sweep looks again
+                self._is_quiet = False
+            await self._clock.sleep(_QUIET_S if self._is_quiet else _EVERY_S)
 
     async def settled(self) -> None:
         """Return when every beat that is followed here has ended, or could not be picked up."""
@@ -68,7 +72,7 @@ class Recovery:
 
     async def _finish(self, beat: OpenBeat, account: Account, spec: Spec) -> None:
         try:
-            await account.heartbeat.resume(beat, spec.model(beat.key.model))
+            await account.outgoing.resume(beat, spec.model(beat.key.model))
         except (ProviderError, LedgerError) as exc:
             # Still open: the next sweep tries again.
             if beat.key not in self._put_off:

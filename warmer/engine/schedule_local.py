@@ -29,8 +29,9 @@ class LocalSchedule:
         self._look: asyncio.TimerHandle | None = None
         self._timers = AsyncIOScheduler(
             timezone=UTC,
-            # By default a job that is one second late is dropped in silence: a busy moment would lose a beat.
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            # By default a job that is one second late is dropped, and one that is due again while its last call is
+            # about to return: a busy moment would lose a beat, and the model with it.
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1_000_000},
         )
 
     def start(self) -> None:
@@ -59,6 +60,12 @@ class LocalSchedule:
     async def alone(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work`: there is no other process."""
         await work()
+
+    def heed(self, hear: Callable[[str], None]) -> None:
+        """Nobody else speaks."""
+
+    async def say(self, word: str) -> None:
+        """Nobody else hears."""
 
     async def close(self) -> None:
         """Nothing is behind it."""

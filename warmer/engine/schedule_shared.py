@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,10 +16,13 @@ from typing import Any, LiteralString
 import procrastinate
 import psycopg
 from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import Status
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
 from procrastinate.schema import SchemaManager
 from procrastinate.worker import Worker
 from psycopg import sql
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
 
 from warmer.core.health import Member
 from warmer.errors import LedgerError
@@ -31,9 +35,11 @@ _POLL_S = 0.2
 _SIGN_S = 2.5
 """Between two signs of life."""
 _DEAD_S = 10.0
-"""A process that gave none for this long is taken for dead. Where it was not, it joins anew; no beat is doubled."""
+"""A process that gave none for this long is frozen, or its machine is gone."""
+_WATCH_S = 1.0
+"""Between two looks for who takes part, and for who does so no more."""
 _LOOK_S = 5.0
-"""Between two looks for jobs that are missing or were left behind, and for who takes part."""
+"""Between two looks for jobs that are missing."""
 _RETRY_S = 2.0
 _AT_ONCE = 100_000
 """Jobs that one process may have in hand: each is a tick that waits. What limits beats is the account's rate."""
@@ -63,11 +69,43 @@ _ARM_MISSING: LiteralString = f"""{_WANTED}
     WHERE NOT EXISTS (SELECT FROM procrastinate_jobs WHERE lock = 'warmer:' || name AND status = 'doing') ORDER BY name
     ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING
 """
+# A worker's connection holds a lock from before the worker can be seen; the server lets go of it as soon as the process
+# is gone. A process whose connection broke, or that was frozen, is not dead: it joins anew, and the claim of a beat in
+# the ledger keeps what it was in the middle of from being doubled.
+_JOIN: LiteralString = """
+    WITH joined AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)
+    SELECT id, pg_advisory_lock(hashtext('warmer worker in ' || current_schema()), id::int) FROM joined
+"""
+_TAKE_OVER: LiteralString = """
+    WITH gone AS (
+        DELETE FROM procrastinate_workers WHERE id IN (
+            SELECT id FROM procrastinate_workers WHERE id <> %(number)s AND (
+                last_heartbeat < now() - make_interval(secs => %(dead_s)s)
+                OR pg_try_advisory_xact_lock(hashtext('warmer worker in ' || current_schema()), id::int)
+            ) FOR UPDATE SKIP LOCKED
+        ) RETURNING id, last_heartbeat < now() - make_interval(secs => %(dead_s)s) AS is_silent
+    ), in_hand AS (
+        DELETE FROM procrastinate_jobs WHERE id IN (
+            SELECT id FROM procrastinate_jobs
+            WHERE status = 'doing' AND queue_name = %(queue)s
+                AND (worker_id IS NULL OR worker_id IN (SELECT id FROM gone))
+            FOR UPDATE SKIP LOCKED
+        ) RETURNING lock, args
+    ), armed AS (
+        INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, scheduled_at)
+        SELECT %(queue)s, %(task)s, lock, lock, args || '{"left": true}', now() FROM in_hand ORDER BY lock
+        ON CONFLICT (queueing_lock) WHERE status = 'todo'
+        DO UPDATE SET args = excluded.args, scheduled_at = least(procrastinate_jobs.scheduled_at, now())
+    )
+    SELECT id, is_silent FROM gone ORDER BY id
+"""
 _WORKERS: LiteralString = """
     SELECT id, extract(epoch FROM now() - last_heartbeat)::float8 AS silent_s,
         extract(epoch FROM now())::float8 AS now_s
     FROM procrastinate_workers ORDER BY id
 """
+_HEED: LiteralString = "LISTEN warmer_said"
+_SAY: LiteralString = "SELECT pg_notify('warmer_said', %(word)s)"
 
 
 class SharedSchedule:
@@ -75,13 +113,13 @@ class SharedSchedule:
 
     A job is due once, in whichever process comes first. It ends with the tick that it calls for, and the next one is
     armed by then: at every instant each model has a job that waits or is in hand. What a process that is gone had in
-    hand is thrown away by the next to look, and a job that is missing is armed at once.
+    hand is due at once, as left behind; a job that is missing is armed by the next to look.
     """
 
     is_shared = True
 
     def __init__(self, on_due: OnDue, *, server: Mapping[str, Any]) -> None:
-        """`on_due` is told how late it is, and returns the tick that is under way then, if any. `server`: libpq's."""
+        """`on_due` returns the tick that is under way then, if any. `server`: libpq's."""
         self._on_due, self._server = on_due, dict(server)
         self._names = set[str]()  # the models of this process
         self._pending = dict[str, float]()  # armed and not written yet: when, by the loop's clock
@@ -93,6 +131,7 @@ class SharedSchedule:
         self._app: procrastinate.App | None = None
         self._worker: Worker | None = None
         self._living: asyncio.Task[None] | None = None
+        self._hear: Callable[[str], None] = lambda word: None
         self.members: tuple[Member, ...] = ()
         """Who takes part, as of the last look."""
 
@@ -130,9 +169,19 @@ class SharedSchedule:
         while True:
             # Whoever uses the ledger says that it cannot be used.
             with suppress(psycopg.Error):
-                async with await psycopg.AsyncConnection.connect(**self._server, autocommit=True) as connection:
+                async with await self._connect() as connection:
                     await self._lead(connection, work)
             await self._pause(_RETRY_S)
+
+    def heed(self, hear: Callable[[str], None]) -> None:
+        """Have `hear` called with each word that one of the processes says. Before `start`."""
+        self._hear = hear
+
+    async def say(self, word: str) -> None:
+        """Have all processes hear `word`, this one too, within _WATCH_S. What cannot be said now is not said later."""
+        if self._app is not None:
+            with suppress(ConnectorException):
+                await self._app.connector.execute_query_async(_SAY, word=word)
 
     # -- who does what is done once ----------------------------------------------------------------------------------
 
@@ -166,7 +215,7 @@ class SharedSchedule:
         while not self._is_stopping:
             try:
                 await self._life()
-            except (ConnectorException, psycopg.Error, LedgerError) as exc:
+            except (ConnectorException, psycopg.Error, LedgerError, TimeoutError) as exc:
                 self._failures += 1
                 if self._failures == 1:
                     cause = " ".join(str(exc.__cause__ or exc).split())
@@ -176,10 +225,18 @@ class SharedSchedule:
 
     async def _life(self) -> None:
         await _make_queue(self._server)
-        connector = procrastinate.PsycopgConnector(kwargs=self._server, min_size=1, max_size=4, timeout=10.0)
+        # Each of the queue's statements is whole by itself. A server that crashes may forget the last ones: what is
+        # missing then is armed anew.
+        quick = {"autocommit": True, "options": f"{self._server.get('options', '')} -c synchronous_commit=off"}
+        connector = procrastinate.PsycopgConnector(
+            pool_factory=_pool, kwargs=self._server | quick, min_size=1, max_size=4, timeout=10.0
+        )
         self._app = app = procrastinate.App(connector=connector)
         app.task(name=_TASK, queue=_QUEUE, pass_context=True)(self._tick)
-        async with app.open_async():
+        async with app.open_async(), await self._connect(row_factory=dict_row) as presence:
+            app.job_manager = _Jobs(connector, presence)
+            presence.add_notify_handler(lambda notice: self._hear(notice.payload))  # with each answer to a look
+            await presence.execute(_HEED)
             self._worker = worker = Worker(
                 app,
                 queues=[_QUEUE],
@@ -190,11 +247,14 @@ class SharedSchedule:
                 delete_jobs="always",
                 install_signal_handlers=False,
                 update_heartbeat_interval=_SIGN_S,
-                stalled_worker_timeout=_DEAD_S,
+                stalled_worker_timeout=_LATER_S,  # they are looked after here
                 shutdown_graceful_timeout=_PATIENCE_S,
             )
             run = worker.run()  # type: ignore[no-untyped-call]  # nor of this one's
-            tasks = [asyncio.ensure_future(work) for work in (run, self._keep_looking(worker), self._keep_writing())]
+            tasks = [
+                asyncio.ensure_future(work)
+                for work in (run, self._keep_looking(worker, presence), self._keep_writing())
+            ]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -211,11 +271,11 @@ class SharedSchedule:
             return None
         return time.monotonic() + self._ahead_s - due.timestamp()
 
-    async def _tick(self, context: procrastinate.JobContext, name: str) -> None:
-        """A job: see the tick to its end, and the next job written."""
+    async def _tick(self, context: procrastinate.JobContext, name: str, left: bool = False) -> None:
+        """A job: see the tick to its end, and the next job written. `left`: a process had it in hand that is gone."""
         self._armed.discard(name)
         try:
-            tick = self._on_due(name, self._late_s(context.job.scheduled_at))
+            tick = self._on_due(name, self._late_s(context.job.scheduled_at), left)
             if tick is not None:
                 await asyncio.wait({tick})
         finally:
@@ -255,38 +315,38 @@ class SharedSchedule:
                 delays=[max(0.0, at - now) for at in wanted.values()],
             )
 
-    async def _keep_looking(self, worker: Worker) -> None:
+    async def _keep_looking(self, worker: Worker, presence: psycopg.AsyncConnection[DictRow]) -> None:
         number: int | None = None  # as long as it has not joined
+        looked_at = -_LOOK_S
         try:
             while True:
                 if number is None and worker.worker_id is not None:
                     number = worker.worker_id
                     get().info(Event.WORKER_JOINED, worker=number, host=socket.gethostname(), pid=os.getpid())
                 if number is not None:
-                    await self._look(number)
+                    await self._watch(number, presence)
+                    if (now := time.monotonic()) - looked_at >= _LOOK_S:
+                        looked_at = now
+                        await self._ask(_ARM_MISSING, dict.fromkeys(self._names, now))
                     if self._failures:
                         get().info(Event.LEDGER_RESUMED, failures=self._failures)
                         self._failures = 0
-                await asyncio.sleep(_POLL_S if number is None else _LOOK_S)
+                await asyncio.sleep(_POLL_S if number is None else _WATCH_S)
         finally:
             if not self._is_stopping:
                 self.members = ()  # nobody knows until it has joined again
             if number is not None:
                 get().info(Event.WORKER_LEFT, worker=number, why="stopped" if self._is_stopping else "failed")
 
-    async def _look(self, number: int) -> None:
-        """Throw away what the dead have left in hand, and arm what is missing."""
-        if self._app is None:
-            return
-        manager = self._app.job_manager
-        for dead in await manager.prune_stalled_workers(_DEAD_S):
-            get().warning(Event.WORKER_LEFT, worker=dead, why="silent")
-        for job in await manager.get_stalled_jobs(queue=_QUEUE, seconds_since_heartbeat=_DEAD_S):
-            with suppress(ConnectorException):  # another process was first
-                await manager.finish_job_by_id_async(job.id or 0, Status.FAILED, delete_job=True)
-        now = asyncio.get_running_loop().time()
-        await self._ask(_ARM_MISSING, dict.fromkeys(self._names, now))
-        rows = await self._app.connector.execute_query_all_async(_WORKERS)
+    async def _watch(self, number: int, presence: psycopg.AsyncConnection[DictRow]) -> None:
+        """Take over from those that are gone, and see who is there."""
+        asked = {"number": number, "dead_s": _DEAD_S, "queue": _QUEUE, "task": _TASK}
+        async with asyncio.timeout(_DEAD_S):  # by then the others take this one for frozen
+            for gone in await (await presence.execute(_TAKE_OVER, asked)).fetchall():
+                get().warning(Event.WORKER_LEFT, worker=gone["id"], why="silent" if gone["is_silent"] else "gone")
+            rows = await (await presence.execute(_WORKERS)).fetchall()
+        if number not in {row["id"] for row in rows}:
+            raise LedgerError("the others took this process for gone, for it gave no sign of life: it joins anew")
         self.members = tuple(
             Member(number=row["id"], silent_s=row["silent_s"], is_self=row["id"] == number) for row in rows
         )
@@ -294,8 +354,39 @@ class SharedSchedule:
             ahead_s = row["now_s"] - time.monotonic()
             if self._ahead_s is not None and abs(ahead_s - self._ahead_s) > _STEP_S:
                 # Jobs are where the clock was before, years from now perhaps.
-                await self._ask(_ARM, dict.fromkeys(self._names, now))
+                await self._ask(_ARM, dict.fromkeys(self._names, asyncio.get_running_loop().time()))
             self._ahead_s = ahead_s
+
+    async def _connect(self, **how: Any) -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(**self._server, autocommit=True, **how)
+
+
+class _Jobs(JobManager):
+    """Has each worker join over `presence`, whose end is the worker's."""
+
+    def __init__(self, connector: procrastinate.PsycopgConnector, presence: psycopg.AsyncConnection[DictRow]) -> None:
+        super().__init__(connector)
+        self._presence = presence
+
+    async def register_worker(self) -> int:
+        (joined,) = await (await self._presence.execute(_JOIN)).fetchall()
+        return int(joined["id"])
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        # Where it was taken over meanwhile, there is nothing to finish.
+        await self.connector.execute_query_async("DELETE FROM procrastinate_jobs WHERE id = %(id)s", id=job.id)
+
+
+def _pool(**given: Any) -> AsyncConnectionPool:
+    # procrastinate would ask the server before each statement whether it is there.
+    return AsyncConnectionPool(**(given | {"check": _check}))
+
+
+async def _check(connection: psycopg.AsyncConnection[Any]) -> None:
+    look = select.poll()
+    look.register(connection.fileno(), select.POLLIN)
+    if look.poll(0):  # nothing was asked: it says that it goes
+        raise psycopg.OperationalError("the server has gone")
 
 
 async def _make_queue(server: Mapping[str, Any]) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 
-from warmer.core.budget import Limit, Spending, limits
+from warmer.core.budget import Spending
 from warmer.core.health import Check, Gauges, Health, ModelGauges
+from warmer.core.interval import owed_interval
+from warmer.core.official import is_left_alone
+from warmer.core.override import Overrides
 from warmer.core.spec import Spec
+from warmer.engine.budgets import spendings_of
 from warmer.engine.desk import Desk
 from warmer.engine.fleet import Fleet
+from warmer.engine.overriding import Overriding
 from warmer.errors import LedgerError
-from warmer.ports import Clock, Ledger
+from warmer.ports import Clock
 
 WRITE_GOOD_FOR_S = 5.0
 """How long one try at writing speaks for the ledger: however many ask, the disk is asked once."""
@@ -21,8 +26,6 @@ WRITE_WITHIN_S = 2.0
 """A ledger that takes longer holds up every beat."""
 LATE_AT_MOST_S = 30.0
 """A tick that is due for longer is no matter of a busy moment: nobody calls for it any more."""
-_BATCH = 50
-"""Limits asked for at a time: ticks that need the ledger go in between."""
 
 
 class Vitals:
@@ -33,6 +36,7 @@ class Vitals:
         self._read_at, self._rejected = clock.now(), False
         self._try: asyncio.Future[Check] | None = None
         self._tried_at = 0.0
+        self._overriding, self._overrides = Overriding(), Overrides()
 
     def loaded(self) -> None:
         """The file was read, and is in force."""
@@ -44,15 +48,14 @@ class Vitals:
 
     async def health(self) -> Health:
         """What the daemon can do now. Takes WRITE_WITHIN_S at most."""
-        account, models = self._fleet.account, self._fleet.spec.models
-        caps = {cap for model in models for cap in model.caps}
+        account, spec = self._fleet.account, self._fleet.spec
         return Health(
             config=self._config(),
             ledger=await self._ledger(),
             schedule=self._schedule(),
-            reached=account.heartbeat.budgets.reached(caps),
+            reached=account.heartbeat.budgets.reached(spec.caps),
             account=account.standing.account_hold,
-            models=len(models),
+            models=len(spec.models),
             members=self._fleet.members or (),
         )
 
@@ -60,21 +63,30 @@ class Vitals:
         """What is measured now. What only the ledger can tell is left out where it cannot soon."""
         spec = self._fleet.spec
         timeouts: Mapping[str, Mapping[str, float]] = {}
-        remaining: Mapping[str, Decimal] = {}
+        spendings: tuple[Spending, ...] = ()
+        account = self._fleet.account
         try:
             async with asyncio.timeout(WRITE_WITHIN_S):
                 timeouts = await self._desk.do(lambda _: self._idle_timeouts(spec))
-                remaining = await self._remaining(spec)
+                self._overrides = await self._desk.do(self._overriding.read)
+                spendings = await spendings_of(self._desk, spec, self._clock.now())
         except (LedgerError, TimeoutError):
             pass  # the check of the ledger says so, with what to do
+        intervals = await asyncio.to_thread(self._intervals, spec)  # of a thousand models: beats go on meanwhile
         return Gauges(
             models={
                 model.name: ModelGauges(
-                    next_at=self._fleet.next_at(model.name), idle_timeout_s=timeouts.get(model.name, {})
+                    next_at=self._fleet.next_at(model.name),
+                    idle_timeout_s=timeouts.get(model.name, {}),
+                    interval_s=intervals.get(model.name),
+                    held=account.standing.held(model.name),
                 )
                 for model in spec.models
             },
-            remaining_usd=remaining,
+            remaining_usd=_remaining(spendings),
+            spendings=spendings,
+            reached=account.heartbeat.budgets.reached(spec.caps),
+            account_held=None if (hold := account.standing.account_hold) is None else hold.reason,
             config_is_latest=not self._rejected,
             config_read_at=self._read_at,
             members=None if self._fleet.members is None else len(self._fleet.members),
@@ -110,6 +122,7 @@ class Vitals:
     async def _write(self) -> Check:
         try:
             await self._desk.do(lambda ledger: ledger.try_writing())
+            await self._fleet.account.standing.look()
         except LedgerError as exc:
             return Check(ok=False, detail=str(exc))
         return Check(ok=True)
@@ -124,17 +137,25 @@ class Vitals:
                 found[model.name] = {"low": low, "median": belief.median_s, "high": high}
         return found
 
-    async def _remaining(self, spec: Spec) -> Mapping[str, Decimal]:
-        now = self._clock.now()
-        binding = limits(dict.fromkeys(cap for model in spec.models for cap in model.caps), now, spec.zone)
-        left: dict[str, Decimal] = {}
-        for start in range(0, len(binding), _BATCH):
-            batch = binding[start : start + _BATCH]
+    def _intervals(self, spec: Spec) -> dict[str, float]:
+        """The longest gaps that beats owe now, also where the ledger does not answer: nobody sends any then."""
+        account, now = self._fleet.account, self._clock.now()
+        found: dict[str, float] = {}
+        for model in spec.models:
+            request = account.contracts.known_request(model)
+            if request is not None and is_left_alone(model, request.billing):
+                continue
+            belief = account.learning.idle_timeout(model.name)
+            interval = owed_interval(model, self._overrides.of(model.name), belief, now)
+            if interval is not None:
+                found[model.name] = interval.total_seconds()
+        return found
 
-            def ask(ledger: Ledger, batch: tuple[Limit, ...] = batch) -> tuple[Spending, ...]:
-                return ledger.spendings(batch, now)
 
-            for spending in await self._desk.do(ask):
-                scope = spending.limit.cap.scope
-                left[scope] = min(spending.left_usd, left.get(scope, spending.left_usd))
-        return left
+def _remaining(spendings: Iterable[Spending]) -> Mapping[str, Decimal]:
+    """By scope, what the narrowest of its caps leaves."""
+    left: dict[str, Decimal] = {}
+    for spending in spendings:
+        scope = spending.limit.cap.scope
+        left[scope] = min(spending.left_usd, left.get(scope, spending.left_usd))
+    return left

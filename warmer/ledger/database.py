@@ -35,7 +35,7 @@ class Database(Protocol):
     name: str
     """As it stands in every error. Holds no password."""
     now: str
-    """The query for the time by the one clock of all who use it, in seconds since 1970."""
+    """The expression for the time by the one clock of all who use it, in seconds since 1970."""
     elsewhere: str
     """What to do where this one is not for us, as the end of a sentence."""
 

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
-from warmer.core.beat import BeatKey
 from warmer.core.budget import Limit, Spending
+from warmer.core.rollup import quarter_of
 from warmer.core.stake import Stake, counted
 from warmer.core.units import from_micros
 from warmer.ledger.spells import stakes_of
 from warmer.ledger.tables import Instant, beats, spending
 
-_ALL_MODELS = ""
+ALL_MODELS = ""
 _SCOPE, _START, _END, _AT = (
     sa.bindparam(name, type_=kind)
     for name, kind in (("scope", sa.Text), ("start", Instant), ("end", Instant), ("at", Instant))
 )
-_KNOWN = sa.select(sa.func.coalesce(sa.func.sum(spending.c.micros), 0)).where(
-    spending.c.scope == _SCOPE, spending.c.quarter >= _START, spending.c.quarter < _END
-)
+_KNOWN = sa.select(
+    sa.func.coalesce(sa.func.sum(spending.c.micros + spending.c.held_micros), 0),
+    sa.func.coalesce(sa.func.sum(spending.c.unknown_beats), 0),
+).where(spending.c.scope == _SCOPE, spending.c.quarter >= _START, spending.c.quarter < _END)
 # Out, or lost on its way: until its deadline it may yet turn out to have reached the provider.
 _may_be_out = sa.or_(beats.c.status.is_(None), sa.and_(beats.c.prediction_id.is_(None), beats.c.reserved_until > _AT))
 # It did run, and nobody will ever know for what.
@@ -43,7 +44,7 @@ _UNCOSTED = sa.select(
     beats.c.cost_micros.is_(None),
     beats.c.claimed_at >= _START,
     beats.c.claimed_at < _END,
-    sa.or_(_SCOPE == _ALL_MODELS, beats.c.model == _SCOPE),
+    sa.or_(_SCOPE == ALL_MODELS, beats.c.model == _SCOPE),
 )
 
 
@@ -60,36 +61,27 @@ def spendings(connection: sa.Connection, limits: Iterable[Limit], at: datetime, 
 
 
 def _of_beats(connection: sa.Connection, limit: Limit, at: datetime) -> Spending:
-    asked = {"scope": limit.cap.model or _ALL_MODELS, "start": limit.start, "end": limit.end, "at": at}
-    known = connection.execute(_KNOWN, asked).scalar_one()
+    asked = {"scope": limit.cap.model or ALL_MODELS, "start": limit.start, "end": limit.end, "at": at}
+    known, beyond = connection.execute(_KNOWN, asked).one()
     held, reserved, unknown = connection.execute(_UNCOSTED, asked).one()
     return Spending(
-        limit=limit, settled_usd=_usd(known + held), reserved_usd=_usd(reserved), unknown_beats=int(unknown)
+        limit=limit, settled_usd=_usd(known + held), reserved_usd=_usd(reserved), unknown_beats=int(beyond + unknown)
     )
 
 
-def add_up(connection: sa.Connection, insert: Callable[[sa.Table], Any], key: BeatKey, micros: int) -> None:
+def add_up(
+    connection: sa.Connection, insert: Callable[[sa.Table], Any], model: str, claimed_at: datetime, micros: int
+) -> None:
     """Count the cost of a beat that has just ended, in the quarter of an hour that it was claimed in."""
-    claimed_at = connection.execute(
-        sa.select(beats.c.claimed_at).where(
-            beats.c.model == key.model, beats.c.instance == key.instance, beats.c.slot == key.slot
-        )
-    ).scalar_one()
-    quarter = _quarter_of(claimed_at)
+    quarter = quarter_of(claimed_at)
     adding = insert(spending).values(
-        [{"scope": scope, "quarter": quarter, "micros": micros} for scope in (key.model, _ALL_MODELS)]
+        [{"scope": scope, "quarter": quarter, "micros": micros} for scope in (model, ALL_MODELS)]
     )
     connection.execute(
         adding.on_conflict_do_update(
             index_elements=["scope", "quarter"], set_={"micros": spending.c.micros + adding.excluded.micros}
         )
     )
-
-
-def _quarter_of(moment: datetime) -> datetime:
-    # Fine enough for every calendar: midnights have been at whole quarters of an hour, UTC, in all zones since 1972.
-    utc = moment.astimezone(UTC)
-    return utc.replace(minute=utc.minute - utc.minute % 15, second=0, microsecond=0)
 
 
 def _usd(micros: int) -> Decimal:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import select
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,8 @@ from warmer.ledger.tables import metadata
 
 LOCK = int.from_bytes(b"warmer")
 """The advisory lock of a ledger: a number that no other program of the database is likely to have chosen."""
-_IDLE_S = 60
-"""A machine that is gone in the middle of a transaction holds the lock until its server notices; this is when."""
+_IDLE_S = 10
+"""A process that was stopped in the middle of a transaction, or whose machine is gone, holds the lock for so long."""
 _DEFAULTS = {
     "fallback_application_name": "warmer",
     "connect_timeout": 10,
@@ -60,7 +62,7 @@ _UNREACHED = (  # libpq's own words: a connection that was never made has no SQL
 class PostgresDatabase:
     """Implements `Database`."""
 
-    now = "SELECT extract(epoch FROM clock_timestamp())::float8"
+    now = "extract(epoch FROM clock_timestamp())::float8"
     elsewhere = "name another database under `ledger`, or a schema of its own, as in ?options=-csearch_path%3Dwarmer"
     insert = staticmethod(postgresql.insert)
 
@@ -103,36 +105,42 @@ class PostgresDatabase:
         engine = sa.create_engine(
             "postgresql+psycopg://",
             # libpq reads the address itself: sockets, services, several hosts, certificates are all its own.
-            creator=lambda: self._driver.connect(**parameters),
-            pool_size=1,
-            max_overflow=4,
-            pool_pre_ping=True,  # a server that was restarted is no trouble to the next transaction
+            # As for psycopg, it commits by itself: transactions are begun here.
+            creator=lambda: self._driver.connect(**parameters, autocommit=True),
+            pool_size=3,  # the desk's, and those of the notes: a connection has its statements prepared
+            pool_use_lifo=True,
+            max_overflow=2,
         )
+        sa.event.listen(engine, "checkout", _on_checkout)
         sa.event.listen(engine, "begin", self._on_begin)
         return engine
 
     def _on_begin(self, connection: sa.Connection) -> None:
-        access = access_of(connection)
+        # At once with the lock: each way to the server and back takes as long as what is asked there.
         driver: Any = connection.connection.dbapi_connection
-        # Of a reader all statements see one instant, as in SQLite: a slot that is counted after another process has
-        # claimed it would be claimed twice. A writer sees what was committed until it had its lock.
-        driver.isolation_level = (
-            self._driver.IsolationLevel.REPEATABLE_READ
-            if access is Access.READ
-            else self._driver.IsolationLevel.READ_COMMITTED
+        driver.execute(self._begin[access_of(connection)], prepare=False)
+
+    @cached_property
+    def _begin(self) -> Mapping[Access, str]:
+        # One lock for all that is spent and all that is recorded, and not SERIALIZABLE: whoever decides by sums would
+        # clash with everyone and had to try again and again, here it waits its turn, once. Whoever only adds shares it.
+        # It ends with the transaction, and so with the process. A writer sees what was committed until it had its lock.
+        # Nothing is said of READ WRITE: whoever made the server read-only, for a disk that fills, is not overruled.
+        off = "set_config('synchronous_commit', 'off', true)"
+        write = (
+            "BEGIN ISOLATION LEVEL READ COMMITTED; "
+            f"SELECT set_config('lock_timeout', '{round(self._busy_s * 1000)}ms', true), "
+            f"set_config('idle_in_transaction_session_timeout', '{_IDLE_S}s', true), "
         )
-        # None leaves it to the server: whoever made it read-only, for a disk that fills for instance, is not overruled.
-        driver.read_only = True if access is Access.READ else None
-        if access is not Access.READ:
-            # One lock for all that is spent and all that is recorded, and not SERIALIZABLE: whoever decides by sums
-            # would clash with everyone and had to try again and again, here it waits its turn, once. Whoever only adds
-            # shares it. It ends with the transaction, and so with the process.
-            take = "pg_advisory_xact_lock" if access is Access.ALONE else "pg_advisory_xact_lock_shared"
-            connection.exec_driver_sql(
-                "SELECT set_config('lock_timeout', %(busy)s, true), "
-                f"set_config('idle_in_transaction_session_timeout', %(idle)s, true), {take}(%(lock)s)",
-                {"busy": f"{round(self._busy_s * 1000)}ms", "idle": f"{_IDLE_S}s", "lock": LOCK},
-            )
+        return {
+            # All statements see one instant, as in SQLite: a slot that is counted after another process has claimed it
+            # would be claimed twice.
+            Access.READ: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Access.ALONE: f"{write}pg_advisory_xact_lock({LOCK})",
+            # A server that crashes may forget the last half second of these, each as a whole: a beat whose claim stands
+            # is open again then and found at the provider, as after a crash of ours.
+            Access.BESIDE: f"{write}{off}, pg_advisory_xact_lock_shared({LOCK})",
+        }
 
     def before_making(self, engine: sa.Engine) -> None:
         """Nothing: the server was made by whoever runs it."""
@@ -171,12 +179,9 @@ class PostgresDatabase:
         pooled = engine.raw_connection()
         driver: Any = pooled.dbapi_connection
         try:
-            driver.read_only = driver.isolation_level = None
-            driver.autocommit = True
             for name in sorted(there & metadata.tables.keys()):
                 driver.execute(f"VACUUM (ANALYZE) {name}")
         finally:
-            driver.autocommit = False
             pooled.close()
 
     def copy(self, engine: sa.Engine, to: Path) -> int:
@@ -193,3 +198,11 @@ class PostgresDatabase:
         state = error.sqlstate or next((state for words, state in _UNREACHED if words.search(cause)), "")
         otherwise = "Look into the server's log" if state else _CHECK_ADDRESS
         return cause, next((advice for start, advice in _ADVICE if state.startswith(start)), otherwise)
+
+
+def _on_checkout(driver: Any, record: Any, proxy: Any) -> None:
+    # That a server has gone is there to be read, where nothing was asked: to ask first would take as long as the query.
+    look = select.poll()
+    look.register(driver.fileno(), select.POLLIN)
+    if look.poll(0):
+        raise sa.exc.DisconnectionError  # the pool makes another one

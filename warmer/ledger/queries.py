@@ -1,17 +1,28 @@
-"""What is asked for every tick, put together once: to build a statement takes longer than to run it."""
+"""What is asked for every tick and beat, put together once: to build a statement takes longer than to run it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
+from enum import IntEnum
+from functools import cache
+from typing import Any, cast
+
 import sqlalchemy as sa
 
-from warmer.core.beat import Status, Verdict
+from warmer.core.beat import Reason, Status, Verdict
+from warmer.core.board import SLOT
 from warmer.core.idle_timeout import TELLS_FROM_S
 from warmer.core.verdict import BASELINE_WAITS
-from warmer.ledger.tables import Instant, beat_at, beats, requests
+from warmer.ledger.tables import Instant, beat_at, beats, floors, imports, requests
 
+BY_AND_BY = {"yield_per": 1000}
+"""An option of what may be long: a year of beats is not held in memory."""
+_BATCH = 512
 OPEN = (Status.STARTING.value, Status.PROCESSING.value)
 """The statuses of what may still change."""
 _MODEL = sa.bindparam("model", type_=sa.Text)
+_IS_OPEN = sa.and_(beats.c.model == _MODEL, beats.c.status.is_(None))
 _TABLES = ((beats, beat_at), (requests, requests.c.created_at))
 
 
@@ -20,17 +31,6 @@ def ran(table: sa.Table) -> sa.ColumnElement[bool]:
     return sa.or_(table.c.started_at.is_not(None), table.c.status == Status.SUCCEEDED.value)
 
 
-LAST_SLOT = sa.select(sa.func.max(beats.c.slot)).where(beats.c.model == _MODEL)
-LAST_BEAT_AT = (
-    sa.select(beats.c.created_at)
-    .where(beats.c.model == _MODEL, beats.c.created_at.is_not(None))
-    .order_by(beat_at.desc())
-    .limit(1)
-)
-OPEN_BEAT = sa.select(beats).where(beats.c.model == _MODEL, beats.c.status.is_(None)).order_by(beats.c.slot)
-LAST_ENDS = sa.union_all(
-    *(sa.select(sa.func.max(table.c.completed_at)).where(table.c.model == _MODEL, ran(table)) for table, _ in _TABLES)
-)
 LAST_ENDS_BEFORE = sa.union_all(
     *(
         sa.select(sa.func.max(table.c.completed_at)).where(
@@ -39,35 +39,106 @@ LAST_ENDS_BEFORE = sa.union_all(
         for table, _ in _TABLES
     )
 )
-USES = tuple(
-    sa.select(table).where(
-        table.c.model == _MODEL,
-        table.c.created_at.is_not(None),
-        table.c.prediction_id.is_not(None),
-        at <= sa.bindparam("end", type_=Instant),
-        at >= sa.bindparam("earliest", type_=Instant),
-        sa.or_(table.c.completed_at.is_(None), table.c.completed_at >= sa.bindparam("start", type_=Instant)),
-    )
-    for table, at in _TABLES
-)
-# By having no end, which few of a model's calls have and an index knows; the newest of them is sought by the caller,
-# because a MAX would lead SQLite to go through all calls by time.
-RUNNING_SINCE = sa.select(requests.c.created_at).where(
-    requests.c.model == _MODEL, requests.c.completed_at.is_(None), requests.c.status.in_(OPEN)
-)
-_waits = sa.union_all(
+USES = sa.union_all(
     *(
         sa.select(
-            sa.select(at.label("at"), table.c.wait_s)
-            .where(table.c.model == _MODEL, table.c.wait_s.is_not(None), table.c.verdict != Verdict.COLD.value)
-            .order_by(at.desc())
-            .limit(BASELINE_WAITS)
-            .subquery()
+            table.c.prediction_id,
+            table.c.status,
+            table.c.created_at,
+            table.c.started_at,
+            table.c.completed_at,
+            table.c.wait_s,
+        ).where(
+            table.c.model == _MODEL,
+            table.c.created_at.is_not(None),
+            table.c.prediction_id.is_not(None),
+            at <= sa.bindparam("end", type_=Instant),
+            at >= sa.bindparam("earliest", type_=Instant),
+            sa.or_(table.c.completed_at.is_(None), table.c.completed_at >= sa.bindparam("start", type_=Instant)),
         )
         for table, at in _TABLES
     )
-).subquery()
-WARM_WAITS = sa.select(_waits.c.wait_s).order_by(_waits.c.at.desc())
+)
+
+
+class Fact(IntEnum):
+    """What a row of `HISTORY` tells."""
+
+    SLOTS = 1  # `number`
+    OPEN_SLOT = 2  # `number`
+    LAST_BEAT = 3  # `at`, as in the next three
+    LAST_CLAIM = 4
+    LAST_END = 5
+    RUNNING = 6
+    WARM_WAIT = 7  # `number`, of what was `at`
+
+
+def _rows(fact: Fact, query: sa.Select[Any]) -> sa.Select[Any]:
+    """Its one or two columns, of which `at` and `number` are told by name."""
+    found = query.subquery()
+    at, number = (found.c.get(name, sa.null()) for name in ("at", "number"))
+    return sa.select(
+        sa.literal_column(str(int(fact))).label("fact"),
+        sa.cast(at, Instant).label("at"),
+        sa.cast(number, sa.Float).label("number"),
+    )
+
+
+# One statement: each has a price of its own, and these are asked for several times a beat.
+HISTORY = sa.union_all(
+    _rows(Fact.SLOTS, sa.select(sa.func.max(beats.c.slot).label("number")).where(beats.c.model == _MODEL)),
+    _rows(Fact.OPEN_SLOT, sa.select(beats.c.slot.label("number")).where(_IS_OPEN)),
+    # The last by its slot: stamps are the provider's, and may be of a clock that was wrong.
+    *(
+        _rows(
+            fact,
+            sa.select(at.label("at"))
+            .where(beats.c.model == _MODEL, beats.c.created_at.is_not(None))
+            .order_by(beats.c.slot.desc())
+            .limit(1),
+        )
+        for fact, at in ((Fact.LAST_BEAT, beats.c.created_at), (Fact.LAST_CLAIM, beats.c.claimed_at))
+    ),
+    _rows(
+        Fact.LAST_END,
+        sa.select(beats.c.completed_at.label("at"))
+        .where(beats.c.model == _MODEL, beats.c.completed_at.is_not(None), ran(beats))
+        .order_by(beats.c.slot.desc())
+        .limit(1),
+    ),
+    _rows(
+        Fact.LAST_END,
+        sa.select(sa.func.max(requests.c.completed_at).label("at")).where(requests.c.model == _MODEL, ran(requests)),
+    ),
+    # By having no end, which few of a model's calls have and an index knows; the newest of them is sought by the
+    # caller, because a MAX would lead SQLite to go through all calls by time.
+    _rows(
+        Fact.RUNNING,
+        sa.select(requests.c.created_at.label("at")).where(
+            requests.c.model == _MODEL, requests.c.completed_at.is_(None), requests.c.status.in_(OPEN)
+        ),
+    ),
+    *(
+        _rows(
+            Fact.WARM_WAIT,
+            sa.select(at.label("at"), table.c.wait_s.label("number"))
+            .where(table.c.model == _MODEL, table.c.wait_s.is_not(None), table.c.verdict != Verdict.COLD.value)
+            .order_by(at.desc())
+            .limit(BASELINE_WAITS),
+        )
+        for table, at in _TABLES
+    ),
+)
+OPEN_BEAT = sa.select(beats).where(_IS_OPEN).order_by(beats.c.slot)
+OPEN_BEATS = sa.select(beats).where(beats.c.status.is_(None)).order_by(beats.c.claimed_at)
+_IS_SINCE = requests.c.created_at >= sa.bindparam("since", type_=Instant)
+OPEN_REQUESTS = sa.select(requests).where(requests.c.status.in_(OPEN), _IS_SINCE)
+FLOOR = (
+    sa.select(floors)
+    .where(floors.c.deployment == sa.bindparam("deployment", type_=sa.Text))
+    .order_by(floors.c.number.desc())
+    .limit(1)
+)
 _met = sa.union_all(
     *(
         sa.select(
@@ -91,8 +162,136 @@ _met = sa.union_all(
     )
 ).subquery()
 EVIDENCE = sa.select(_met).order_by(_met.c.at.desc()).limit(sa.bindparam("limit", type_=sa.Integer))
+
+
+@cache
+def met(limit: int, *, one: bool, only_cold_calls: bool = False) -> sa.Select[Any]:
+    """The latest `limit` of what beats and calls met since `since`; of one model, or of all."""
+    parts = []
+    for table, at in _TABLES:
+        is_beat = table is beats
+        wanted = [at >= sa.bindparam("since", type_=Instant)]
+        if one:
+            wanted.append(table.c.model == _MODEL)
+        wanted.append(table.c.status.is_not(None))
+        newest = (
+            sa.select(
+                table.c.model,
+                at.label("at"),
+                table.c.wait_s,
+                table.c.gap_s,
+                table.c.verdict,
+                (table.c.reason if is_beat else sa.cast(sa.null(), sa.Text)).label("reason"),
+                table.c.status,
+                (table.c.error if is_beat else sa.cast(sa.null(), sa.Text)).label("error"),
+                (table.c.cost_micros if is_beat else sa.cast(sa.null(), sa.BigInteger)).label("cost_micros"),
+            )
+            .where(*wanted)
+            .order_by(at.desc())
+            .limit(limit)
+        ).subquery()
+        which = sa.select(newest)
+        if only_cold_calls and not is_beat:
+            which = which.where(newest.c.verdict == Verdict.COLD.value)
+        parts.append(which)
+    both = sa.union_all(*parts).subquery()
+    return sa.select(both).order_by(both.c.at.desc()).limit(limit)
+
+
+_SLOT_US = SLOT // timedelta(microseconds=1)
+
+
+def _slots(table: sa.Table, at: sa.ColumnElement[Any], is_beat: int) -> sa.Select[Any]:
+    number = sa.type_coerce(at, sa.BigInteger)
+    begins = number - number % sa.literal_column(str(_SLOT_US))
+    is_cold = sa.func.max(sa.case((table.c.verdict == Verdict.COLD.value, 1), else_=0))
+    found: Any = (
+        sa.select(
+            sa.literal_column(str(is_beat)).label("is_beat"),
+            sa.type_coerce(begins, Instant).label("begins"),
+            sa.func.count().label("count"),
+            is_cold.label("is_cold"),
+        )
+        .where(table.c.model == _MODEL, at >= sa.bindparam("since", type_=Instant))
+        .group_by(begins)
+    )
+    return cast("sa.Select[Any]", found)
+
+
+MARKS = sa.union_all(*(_slots(table, at, int(table is beats)) for table, at in _TABLES))
+_AFTER = sa.bindparam("after", type_=Instant)
+CALL_BEFORE = (
+    sa.select(requests.c.created_at)
+    .where(requests.c.model == _MODEL, requests.c.created_at <= _AFTER)
+    .order_by(requests.c.created_at.desc())
+    .limit(1)
+)
 CALL_TIMES = (
     sa.select(requests.c.created_at)
-    .where(requests.c.model == _MODEL, requests.c.created_at > sa.bindparam("after", type_=Instant))
+    .where(requests.c.model == _MODEL, requests.c.created_at > _AFTER)
     .order_by(requests.c.created_at)
 )
+
+_IS = sa.and_(
+    beats.c.model == sa.bindparam("of_model"),
+    beats.c.slot == sa.bindparam("of_slot"),
+    beats.c.instance == sa.bindparam("of_instance"),
+)
+_SOUGHT = sa.bindparam("sought", type_=sa.Text)
+# Closed because nobody found it: its end, and what it cost, were never seen.
+_is_given_up = sa.and_(
+    beats.c.status == Status.UNKNOWN.value, beats.c.completed_at.is_(None), beats.c.cost_micros.is_(None)
+)
+CLAIMED = sa.select(beats.c.claimed_at, beat_at.label("at")).where(_IS)
+OF_ANOTHER = sa.select(beats.c.slot).where(beats.c.prediction_id == _SOUGHT, sa.not_(_IS))
+STRANGERS = sa.select(requests.c.model, requests.c.created_at).where(requests.c.prediction_id == _SOUGHT)
+SENT = sa.update(beats).where(_IS, beats.c.status.is_(None))
+FOUND = sa.update(beats).where(_IS, _is_given_up)
+# Whoever sent it knows better than who gave it up for lost, by a clock that was ahead.
+FINISH = sa.update(beats).where(
+    _IS, sa.or_(beats.c.status.is_(None), sa.and_(_is_given_up, sa.bindparam("is_seen", type_=sa.Boolean)))
+)
+LATEST_BEAT = (
+    sa.select(beats)
+    .where(beats.c.model == _MODEL, beats.c.status.is_not(None))
+    .order_by(beat_at.desc(), beats.c.slot.desc())
+    .limit(1)
+)
+LATEST_SENT = LATEST_BEAT.where(beats.c.prediction_id.is_not(None))
+VERDICTS = (
+    sa.select(beats.c.verdict)
+    .where(
+        beats.c.model == _MODEL,
+        beats.c.reason != Reason.PROBE.value,
+        beats.c.verdict.in_((Verdict.WARM.value, Verdict.COLD.value)),
+    )
+    .order_by(beat_at.desc(), beats.c.slot.desc())
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+)
+IMPORTED_AT = sa.select(sa.func.max(imports.c.finished_at))
+WAS_TOLD = requests.c.status == Status.UNKNOWN.value
+"""Whether nobody has seen a call but who made it."""
+NEWEST_REQUEST_AT = (
+    sa.select(requests.c.created_at).where(sa.not_(WAS_TOLD), _IS_SINCE).order_by(requests.c.created_at.desc()).limit(1)
+)
+# No IN: it cannot be executed for many rows at once.
+MAY_CHANGE = sa.or_(WAS_TOLD, *(requests.c.status == status for status in OPEN))
+"""Whether a later reading of the account's list may know more of a call."""
+
+
+def among(
+    connection: sa.Connection, ids: Sequence[str], by: sa.ColumnElement[Any], *others: sa.ColumnElement[Any]
+) -> set[tuple[Any, ...]]:
+    """`by` and `others` of the rows whose `by` is one of `ids`: asked in batches, a statement takes so many values."""
+    found = set[tuple[Any, ...]]()
+    for start in range(0, len(ids), _BATCH):
+        batch = [*ids[start : start + _BATCH]]
+        # Filled up, so that there are few lengths: a statement of each is kept, with room for all of its values.
+        batch += batch[:1] * ((1 << (len(batch) - 1).bit_length()) - len(batch))
+        found.update(tuple(row) for row in connection.execute(_sought(by, *others), {"ids": batch}))
+    return found
+
+
+@cache
+def _sought(by: sa.ColumnElement[Any], *others: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    return sa.select(by, *others).where(by.in_(sa.bindparam("ids", expanding=True)))

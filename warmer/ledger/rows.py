@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from warmer.core.beat import BeatKey, BeatRequest, Observation, OpenBeat, Reason, Request, Status, Use, Verdict
+from warmer.core.board import Met
 from warmer.core.floor import Floor
 from warmer.core.history import Evidence
 from warmer.core.price import Billing, Cost, Price
@@ -34,6 +35,7 @@ def dump_request(request: BeatRequest) -> str:
             "input": dict(request.input),
             "deadline_s": request.deadline.total_seconds(),
             "price": None if request.price is None else _price_parts(request.price),
+            "first_token": request.first_token,
         }
     )
 
@@ -51,6 +53,7 @@ def load_request(text: str) -> BeatRequest:
         input=raw["input"],
         deadline=timedelta(seconds=raw["deadline_s"]),
         price=None if raw.get("price") is None else _price_of(raw["price"]),  # an older warmer did not write it
+        first_token=raw.get("first_token", False),  # nor this
     )
 
 
@@ -131,6 +134,7 @@ def observation_of(row: sa.RowMapping) -> Observation:
         billing=Billing(row["billing"]) if row["billing"] else None,
         version=row["version"],
         cost_is_estimated=bool(row["cost_is_estimated"]),
+        first_token_s=row["first_token_s"],
     )
 
 
@@ -191,4 +195,19 @@ def evidence_of(row: sa.RowMapping) -> Evidence:
         wait_s=row["wait_s"],
         version=row["version"],
         price=row["price"],
+    )
+
+
+def met_of(row: sa.Row[Any]) -> Met:
+    """What a beat or a call met."""
+    return Met(
+        model=row.model,
+        at=row.at,
+        wait_s=row.wait_s,
+        gap_s=row.gap_s,
+        verdict=Verdict(row.verdict or Verdict.UNSURE),
+        reason=None if row.reason is None else Reason(row.reason),
+        status=row.status,
+        error=row.error,
+        cost_usd=None if row.cost_micros is None else from_micros(row.cost_micros),
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import fields
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,22 +18,26 @@ from warmer.core.beat import (
     OpenBeat,
     Prediction,
     Reason,
-    Request,
     Status,
     Use,
+    Verdict,
 )
 from warmer.core.budget import Limit, Spending, in_the_way
 from warmer.core.floor import Floor, Spell
 from warmer.core.history import Evidence, History
-from warmer.core.listing import Import
 from warmer.core.past import LONGEST_USE
 from warmer.core.price import Cost, Price
+from warmer.core.rollup import hour_of
 from warmer.core.stake import unheld
 from warmer.core.units import to_micros
 from warmer.core.verdict import BASELINE_WAITS
 from warmer.ledger import queries
-from warmer.ledger.database import OPTION, Access, Database, explained
+from warmer.ledger.archive import Archive
+from warmer.ledger.calls import Calls
+from warmer.ledger.database import Access
 from warmer.ledger.money import add_up, spendings
+from warmer.ledger.notes import Notebook
+from warmer.ledger.queries import Fact
 from warmer.ledger.rows import (
     cost_columns,
     dump_request,
@@ -44,39 +46,15 @@ from warmer.ledger.rows import (
     floor_row,
     observation_of,
     open_beat_of,
-    request_of,
-    request_row,
     use_of,
 )
 from warmer.ledger.spells import OPEN_FLOORS, keep_spell, spells_of
-from warmer.ledger.tables import beat_at, beats, floors, imports, notes, requests, salts, ticks
-
-_BATCH = 500
-_BY_AND_BY = {"yield_per": 1000}  # a year of beats is not held in memory
-_Call = tuple[Any, ...]  # prediction id and model
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+from warmer.ledger.sums import BEGINNING, Kind, touch
+from warmer.ledger.tables import beat_at, beats, floors, requests, ticks
 
 
-class SqlLedger:
+class SqlLedger(Archive, Calls, Notebook):
     """Implements the `Ledger` port. Every method is one transaction."""
-
-    def __init__(self, engine: sa.Engine, database: Database) -> None:
-        self._engine, self._database = engine, database
-        # Whether a row was inserted or was there is told by their number, which not every driver keeps by itself.
-        self._by_access = {
-            access: engine.execution_options(**{OPTION: access, "preserve_rowcount": True}) for access in Access
-        }
-        self._insert = database.insert
-
-    @contextmanager
-    def _write(self, access: Access = Access.ALONE) -> Iterator[sa.Connection]:
-        with explained(self._database), self._by_access[access].begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
-        with explained(self._database), self._by_access[Access.READ].connect() as connection:
-            yield connection
 
     # -- beats -------------------------------------------------------------------------------------------------------
 
@@ -98,25 +76,41 @@ class SqlLedger:
             if reserve is not None:
                 stopped_by = in_the_way(spendings(connection, claim.limits, claim.at), reserve)
                 if stopped_by is not None:
-                    is_known = connection.execute(sa.select(beats.c.slot).where(*_is(key))).first() is not None
+                    is_known = connection.execute(queries.CLAIMED, _of(key)).first() is not None
                     return Answer(taken=False, stopped_by=None if is_known else stopped_by)
-            result = connection.execute(self._insert(beats).values(row).on_conflict_do_nothing())
-            return Answer(taken=result.rowcount == 1)
+            taken = connection.execute(self._claiming, row).rowcount == 1
+            if taken:
+                self._count(connection, key.model, claim.reason, claim.at)
+            return Answer(taken=taken)
 
     def sent(self, key: BeatKey, prediction: Prediction) -> bool:
         """The provider accepted the beat. False, and nothing is changed, where the prediction is another beat's."""
-        of_another = sa.select(beats.c.slot).where(beats.c.prediction_id == prediction.id, sa.not_(sa.and_(*_is(key))))
+        asked = {**_of(key), "sought": prediction.id}
+        facts = {**_of(key), "prediction_id": prediction.id, "created_at": prediction.created_at}
         with self._write(Access.BESIDE) as connection:
-            if connection.execute(of_another).first() is not None:
+            if connection.execute(queries.OF_ANOTHER, asked).first() is not None:
                 return False
-            # The account's list may have shown it as a stranger's before its id was known to be ours.
-            connection.execute(sa.delete(requests).where(requests.c.prediction_id == prediction.id))
-            connection.execute(
-                sa.update(beats)
-                .where(*_is(key), sa.or_(beats.c.status.is_(None), _given_up()))
-                .values(prediction_id=prediction.id, created_at=prediction.created_at)
-            )
+            self._claim_back(connection, prediction.id)
+            if not connection.execute(queries.SENT, facts).rowcount:
+                self._touch_beats(connection, key, prediction.created_at)
+                connection.execute(queries.FOUND, facts)
             return True
+
+    def _claim_back(self, connection: sa.Connection, prediction_id: str) -> None:
+        """The account's list may have shown it as a stranger's before its id was known to be ours."""
+        rows = connection.execute(queries.STRANGERS, {"sought": prediction_id}).all()
+        if rows:
+            touch(connection, self._insert, Kind.REQUESTS, [(row.model, row.created_at) for row in rows])
+            connection.execute(sa.delete(requests).where(requests.c.prediction_id == prediction_id))
+
+    def _touch_beats(self, connection: sa.Connection, key: BeatKey, *more: datetime) -> datetime | None:
+        """The beat is changed, and counts to the hour of `more` from now on, too. Returns when it was claimed."""
+        row = connection.execute(queries.CLAIMED, _of(key)).first()
+        if row is None:
+            return None
+        touch(connection, self._insert, Kind.BEATS, [(key.model, at) for at in (row.at, *more)])
+        claimed_at: datetime = row.claimed_at
+        return claimed_at
 
     def finish(self, key: BeatKey, observation: Observation, settled: Mapping[str, Cost] | None = None) -> bool:
         """Record how the beat ended, and what earlier ones are known to have cost. False where that was on record."""
@@ -138,18 +132,18 @@ class SqlLedger:
             "price": observation.price,
             "billing": observation.billing.value if observation.billing else None,
             "version": observation.version,
+            "first_token_s": observation.first_token_s,
             "request": None,
         }
         # What an earlier beat cost is changed by what it was.
         with self._write(Access.ALONE if settled else Access.BESIDE) as connection:
             if observation.prediction_id:
-                connection.execute(sa.delete(requests).where(requests.c.prediction_id == observation.prediction_id))
-            # Whoever sent it knows better than who gave it up for lost, by a clock that was ahead.
-            is_open = sa.or_(beats.c.status.is_(None), sa.and_(_given_up(), sa.literal(not may_be_out)))
-            result = connection.execute(sa.update(beats).where(*_is(key), is_open).values(facts))
-            is_news = result.rowcount == 1
-            if is_news and micros:
-                add_up(connection, self._insert, key, micros)
+                self._claim_back(connection, observation.prediction_id)
+            claimed_at = self._touch_beats(connection, key, observation.created_at)
+            end = {**_of(key), **facts, "is_seen": not may_be_out}
+            is_news = connection.execute(queries.FINISH, end).rowcount == 1
+            if is_news and micros and claimed_at is not None:
+                add_up(connection, self._insert, key.model, claimed_at, micros)
             for prediction_id, cost in (settled or {}).items() if is_news else ():
                 self._settle_cost(connection, prediction_id, cost)
             return is_news
@@ -162,37 +156,44 @@ class SqlLedger:
     def _settle_cost(self, connection: sa.Connection, prediction_id: str, cost: Cost) -> None:
         by_id = beats.c.prediction_id == prediction_id
         columns = cost_columns(cost)
-        was = connection.execute(sa.select(beats).where(by_id)).mappings().one()
+        was = connection.execute(sa.select(beats, beat_at.label("at")).where(by_id)).mappings().first()
+        if was is None:  # gone: what it was thought to have cost stays
+            return
+        touch(connection, self._insert, Kind.BEATS, [(was["model"], was["at"])])
         connection.execute(sa.update(beats).where(by_id).values(columns))
         if change := (columns["cost_micros"] or 0) - (was["cost_micros"] or 0):
-            key = BeatKey(model=was["model"], slot=was["slot"], instance=was["instance"])
-            add_up(connection, self._insert, key, change)
+            add_up(connection, self._insert, was["model"], was["claimed_at"], change)
 
     def open_beats(self) -> tuple[OpenBeat, ...]:
         """Beats that were claimed and are not finished, oldest first."""
-        query = sa.select(beats).where(beats.c.status.is_(None)).order_by(beats.c.claimed_at)
         with self._read() as connection:
-            return tuple(open_beat_of(row) for row in connection.execute(query).mappings())
+            return tuple(open_beat_of(row) for row in connection.execute(queries.OPEN_BEATS).mappings())
 
     def history(self, model: str) -> History:
         """What is known of one model."""
         asked = {"model": model}
         with self._read() as connection:
-            open_row = connection.execute(queries.OPEN_BEAT, asked).mappings().first()
-            ends = connection.execute(queries.LAST_ENDS, asked).scalars()
-            return History(
-                slots=connection.execute(queries.LAST_SLOT, asked).scalar() or 0,
-                open_beat=open_beat_of(open_row) if open_row else None,
-                last_beat_at=connection.execute(queries.LAST_BEAT_AT, asked).scalar(),
-                last_activity=max((end for end in ends if end is not None), default=None),
-                running_since=max(connection.execute(queries.RUNNING_SINCE, asked).scalars(), default=None),
-                warm_waits=tuple(connection.execute(queries.WARM_WAITS, asked).scalars().fetchmany(BASELINE_WAITS)),
-            )
+            told: dict[int, list[sa.Row[Any]]] = {fact: [] for fact in Fact}
+            for row in connection.execute(queries.HISTORY, asked):
+                told[row.fact].append(row)
+            open_row = connection.execute(queries.OPEN_BEAT, asked).mappings().first() if told[Fact.OPEN_SLOT] else None
+        waits = sorted(told[Fact.WARM_WAIT], key=lambda row: row.at, reverse=True)
+        return History(
+            slots=int(told[Fact.SLOTS][0].number or 0),
+            open_beat=open_beat_of(open_row) if open_row else None,
+            last_beat_at=_latest(told[Fact.LAST_BEAT]),
+            last_claim_at=_latest(told[Fact.LAST_CLAIM]),
+            last_activity=_latest(told[Fact.LAST_END]),
+            running_since=_latest(told[Fact.RUNNING]),
+            warm_waits=tuple(row.number for row in waits[:BASELINE_WAITS]),
+        )
 
     def known_beats(self, prediction_ids: Iterable[str]) -> frozenset[str]:
         """Those of the ids that are beats of ours."""
         with self._read() as connection:
-            return frozenset(known for (known,) in _among(connection, list(prediction_ids), beats.c.prediction_id))
+            return frozenset(
+                known for (known,) in queries.among(connection, list(prediction_ids), beats.c.prediction_id)
+            )
 
     def beats(self, *, since: datetime | None = None, model: str | None = None) -> Iterator[Observation]:
         """Finished beats, oldest first."""
@@ -202,117 +203,21 @@ class SqlLedger:
         if model is not None:
             query = query.where(beats.c.model == model)
         with self._read() as connection:
-            for row in connection.execute(query, execution_options=_BY_AND_BY).mappings():
+            for row in connection.execute(query, execution_options=queries.BY_AND_BY).mappings():
                 yield observation_of(row)
 
     def latest_beat(self, model: str, *, sent: bool = False) -> Observation | None:
         """The finished beat of `model` that was created last. `sent`: of those that reached the provider."""
-        query = (
-            sa.select(beats)
-            .where(beats.c.model == model, beats.c.status.is_not(None))
-            .order_by(beat_at.desc(), beats.c.slot.desc())
-            .limit(1)
-        )
-        if sent:
-            query = query.where(beats.c.prediction_id.is_not(None))
+        query = queries.LATEST_SENT if sent else queries.LATEST_BEAT
         with self._read() as connection:
-            row = connection.execute(query).mappings().first()
+            row = connection.execute(query, {"model": model}).mappings().first()
             return observation_of(row) if row else None
 
-    # -- customers' calls --------------------------------------------------------------------------------------------
-
-    def add_requests(self, calls: Iterable[Request]) -> int:
-        """Record customers' calls, once each; a later reading completes an earlier one. Returns how many were new."""
-        insert = self._insert(requests)
-        # An older reading, written late by another process, does not undo the end of a call.
-        has_ended = sa.and_(*(insert.excluded.status != status for status in queries.OPEN))
-        with self._write() as connection:
-            return len(self._add(connection, calls, sa.or_(_is_open(requests), has_ended)))
-
-    def _add(self, connection: sa.Connection, calls: Iterable[Request], changes: sa.ColumnElement[bool]) -> set[_Call]:
-        """Insert the calls that are no beats of ours, or change those on record of which `changes` is true."""
-        rows = [request_row(call) for call in calls]
-        ids = [row["prediction_id"] for row in rows]
-        # Asked here again, not by the caller alone: another process may have sent one of them meanwhile.
-        ours = _among(connection, ids, beats.c.prediction_id)
-        known = _among(connection, ids, requests.c.prediction_id, requests.c.model)
-        rows = [row for row in rows if (row["prediction_id"],) not in ours]
-        if rows:
-            insert = self._insert(requests)
-            keys = ("model", "prediction_id")
-            changing: dict[str, Any] = {name: insert.excluded[name] for name in rows[0] if name not in keys}
-            # A later reading may not show the input any more.
-            changing["input_hash"] = sa.func.coalesce(insert.excluded.input_hash, requests.c.input_hash)
-            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changing, where=changes), rows)
-        return {(row["prediction_id"], row["model"]) for row in rows} - known
-
-    def keep_import(self, progress: Import, calls: Iterable[Request] = ()) -> Mapping[str, int]:
-        """Record how far an import has come, and the calls it came upon. Returns how many were new, by model."""
-        row = {field.name: getattr(progress, field.name) for field in fields(progress)}
-        keeping = self._insert(imports).values(row).on_conflict_do_update(index_elements=["started_at"], set_=row)
-        with self._write() as connection:
-            connection.execute(keeping)
-            if progress.finished_at is not None:
-                connection.execute(sa.delete(imports).where(imports.c.finished_at.is_(None)))
-            return Counter(model for _, model in self._add(connection, calls, _is_open(requests)))
-
-    def unfinished_imports(self) -> tuple[Import, ...]:
-        """The imports that were begun and not finished, the latest first."""
-        query = sa.select(imports).where(imports.c.finished_at.is_(None)).order_by(imports.c.started_at.desc())
+    def verdicts(self, model: str, count: int) -> tuple[Verdict, ...]:
+        """What the last beats of `model` found, the newest first: of those that could tell, and were no probes."""
         with self._read() as connection:
-            return tuple(Import(**row) for row in connection.execute(query).mappings())
-
-    def imported_at(self) -> datetime | None:
-        """When an import was last finished."""
-        with self._read() as connection:
-            last: datetime | None = connection.execute(sa.select(sa.func.max(imports.c.finished_at))).scalar()
-            return last
-
-    def settle(self, calls: Iterable[Request]) -> None:
-        """Put the gaps and the verdicts of calls that are on record to those given."""
-        rows = [
-            {"of_id": call.prediction_id, "of_model": call.model, "gap": call.gap_s, "found": call.verdict.value}
-            for call in calls
-        ]
-        update = (
-            sa.update(requests)
-            .where(
-                requests.c.prediction_id == sa.bindparam("of_id"),
-                requests.c.model == sa.bindparam("of_model"),
-            )
-            .values(gap_s=sa.bindparam("gap"), verdict=sa.bindparam("found"))
-        )
-        if rows:
-            with self._write() as connection:
-                connection.execute(update, rows)
-
-    def open_requests(self, since: datetime) -> tuple[Request, ...]:
-        """Customers' calls created at or after `since` that were last seen unfinished."""
-        query = sa.select(requests).where(requests.c.status.in_(queries.OPEN), requests.c.created_at >= since)
-        with self._read() as connection:
-            return tuple(request_of(row) for row in connection.execute(query).mappings())
-
-    def salt(self) -> bytes:
-        """What hashes of inputs are salted with in this ledger, and in no other."""
-        with self._read() as connection:
-            return bytes(connection.execute(sa.select(salts.c.salt)).scalar_one())
-
-    def newest_request_at(self) -> datetime | None:
-        """Creation of the newest customer call on record."""
-        with self._read() as connection:
-            newest: datetime | None = connection.execute(sa.select(sa.func.max(requests.c.created_at))).scalar()
-            return newest
-
-    def requests(self, *, since: datetime | None = None, model: str | None = None) -> Iterator[Request]:
-        """Customers' calls, oldest first."""
-        query = sa.select(requests).order_by(requests.c.created_at, requests.c.model, requests.c.prediction_id)
-        if since is not None:
-            query = query.where(requests.c.created_at >= since)
-        if model is not None:
-            query = query.where(requests.c.model == model)
-        with self._read() as connection:
-            for row in connection.execute(query, execution_options=_BY_AND_BY).mappings():
-                yield request_of(row)
+            rows = connection.execute(queries.VERDICTS, {"model": model, "limit": count})
+            return tuple(Verdict(row.verdict) for row in rows)
 
     # -- both --------------------------------------------------------------------------------------------------------
 
@@ -321,7 +226,7 @@ class SqlLedger:
         # Nothing runs longer than the provider allows, which makes an index range of the earliest.
         asked = {"model": model, "earliest": start - LONGEST_USE, "start": start, "end": end}
         with self._read() as connection:
-            found = [use_of(row) for query in queries.USES for row in connection.execute(query, asked).mappings()]
+            found = [use_of(row) for row in connection.execute(queries.USES, asked).mappings()]
         return tuple(sorted(found, key=lambda use: use.created_at))
 
     def last_activity_before(self, model: str, moment: datetime) -> datetime | None:
@@ -334,25 +239,26 @@ class SqlLedger:
 
     def evidence(self, model: str, *, since: datetime | None = None, limit: int) -> tuple[Evidence, ...]:
         """What the latest `limit` beats and calls that ended after `since` met, oldest first; unsure ones left out."""
-        asked = {"model": model, "since": since or _BEGINNING, "limit": limit}
+        asked = {"model": model, "since": since or BEGINNING, "limit": limit}
         with self._read() as connection:
             rows = connection.execute(queries.EVIDENCE, asked).mappings().all()
         return tuple(map(evidence_of, reversed(rows)))
 
-    def call_times(self, model: str, *, after: datetime | None = None) -> tuple[datetime, ...]:
-        """When customers called `model`, later than `after`, in order."""
+    def call_times(
+        self, model: str, *, after: datetime | None = None, and_one_before: bool = False
+    ) -> tuple[datetime, ...]:
+        """When customers called `model`, later than `after`, in order; and the last time up to then."""
+        asked = {"model": model, "after": after or BEGINNING}
         with self._read() as connection:
-            return tuple(
-                connection.execute(queries.CALL_TIMES, {"model": model, "after": after or _BEGINNING}).scalars()
-            )
+            before = connection.execute(queries.CALL_BEFORE, asked).scalars() if and_one_before else ()
+            return (*before, *connection.execute(queries.CALL_TIMES, asked).scalars())
 
     # -- floors ------------------------------------------------------------------------------------------------------
 
     def floor(self, deployment: str) -> Floor | None:
         """The latest raise of that deployment's floor, whether it has ended or not."""
-        query = sa.select(floors).where(floors.c.deployment == deployment).order_by(floors.c.number.desc()).limit(1)
         with self._read() as connection:
-            row = connection.execute(query).mappings().first()
+            row = connection.execute(queries.FLOOR, {"deployment": deployment}).mappings().first()
             return floor_of(row) if row else None
 
     def open_floors(self) -> tuple[Floor, ...]:
@@ -406,18 +312,28 @@ class SqlLedger:
 
     def count_tick(self, model: str, reason: Reason, at: datetime) -> None:
         """One more tick of `model` ended with `reason`."""
-        insert = self._insert(ticks).values(model=model, hour=_hour(at), reason=reason.value, count=1)
-        upsert = insert.on_conflict_do_update(
+        with self._write(Access.BESIDE) as connection:
+            self._count(connection, model, reason, at)
+
+    def _count(self, connection: sa.Connection, model: str, reason: Reason, at: datetime) -> None:
+        row = {"model": model, "hour": hour_of(at), "reason": reason.value, "count": 1}
+        connection.execute(self._counting, row)
+
+    @cached_property
+    def _claiming(self) -> Any:
+        return self._insert(beats).on_conflict_do_nothing()
+
+    @cached_property
+    def _counting(self) -> Any:
+        return self._insert(ticks).on_conflict_do_update(
             index_elements=["model", "hour", "reason"], set_={"count": ticks.c.count + 1}
         )
-        with self._write(Access.BESIDE) as connection:
-            connection.execute(upsert)
 
     def ticks(self, since: datetime) -> Mapping[tuple[str, Reason], int]:
         """How many ticks ended with which reason, by model, in the hours from `since` on."""
         query = (
             sa.select(ticks.c.model, ticks.c.reason, sa.func.sum(ticks.c.count))
-            .where(ticks.c.hour >= _hour(since))
+            .where(ticks.c.hour >= hour_of(since))
             .group_by(ticks.c.model, ticks.c.reason)
         )
         with self._read() as connection:
@@ -425,56 +341,16 @@ class SqlLedger:
 
     def try_writing(self) -> None:
         """Write the schema's revision over itself: through to disk, as a claim is."""
-        with self._write(Access.BESIDE) as connection:
+        with self._write() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
 
-    # -- notes -------------------------------------------------------------------------------------------------------
 
-    def change_note(self, name: str, change: Callable[[str, float], str]) -> None:
-        """Put what `change` makes of it in the place of what is kept under `name`, in one step over all processes."""
-        mine = notes.c.name == name
-        with self._write(Access.BESIDE) as connection:
-            connection.execute(self._insert(notes).values(name=name, value="").on_conflict_do_nothing())
-            kept: str = connection.execute(sa.select(notes.c.value).where(mine).with_for_update()).scalar_one()
-            now: float = connection.exec_driver_sql(self._database.now).scalar_one()
-            value = change(kept, now)
-            if value != kept:
-                connection.execute(sa.update(notes).where(mine).values(value=value))
-
-    def close(self) -> None:
-        """Let go of the database."""
-        self._engine.dispose()
+def _of(key: BeatKey) -> dict[str, Any]:
+    return {"of_model": key.model, "of_slot": key.slot, "of_instance": key.instance}
 
 
-def _is_open(table: sa.Table) -> sa.ColumnElement[bool]:
-    # No IN: it cannot be executed for many rows at once.
-    return sa.or_(*(table.c.status == status for status in queries.OPEN))
-
-
-def _given_up() -> sa.ColumnElement[bool]:
-    """Whether a beat was closed because nobody found it: its end, and what it cost, were never seen."""
-    return sa.and_(
-        beats.c.status == Status.UNKNOWN.value, beats.c.completed_at.is_(None), beats.c.cost_micros.is_(None)
-    )
-
-
-def _is(key: BeatKey) -> tuple[sa.ColumnElement[bool], ...]:
-    return (beats.c.model == key.model, beats.c.instance == key.instance, beats.c.slot == key.slot)
-
-
-def _among(
-    connection: sa.Connection, ids: Sequence[str], by: sa.ColumnElement[Any], *others: sa.ColumnElement[Any]
-) -> set[tuple[Any, ...]]:
-    """`by` and `others` of the rows whose `by` is one of `ids`: asked in batches, a statement takes so many values."""
-    found = set[tuple[Any, ...]]()
-    for start in range(0, len(ids), _BATCH):
-        rows = connection.execute(sa.select(by, *others).where(by.in_(ids[start : start + _BATCH])))
-        found.update(tuple(row) for row in rows)
-    return found
-
-
-def _hour(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+def _latest(rows: Iterable[sa.Row[Any]]) -> datetime | None:
+    return max((row.at for row in rows if row.at is not None), default=None)
 
 
 def _reaches(use: Use, moment: datetime) -> bool:

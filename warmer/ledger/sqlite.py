@@ -32,7 +32,7 @@ _ADVICE = {  # by the name of the code, or its beginning, https://www.sqlite.org
 class SqliteFile:
     """Implements `Database`."""
 
-    now = "SELECT (julianday('now') - 2440587.5) * 86400.0"
+    now = "(julianday('now') - 2440587.5) * 86400.0"
     elsewhere = "name another file under `ledger`"
     errors = sqlite3.Error
     insert = staticmethod(sqlite.insert)
@@ -67,9 +67,13 @@ class SqliteFile:
             # called what.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as exc:
-            raise LedgerError(
-                f"ledger {path}: {exc.strerror}. Give `ledger` a path in a folder that this user may write to"
-            ) from exc
+            if isinstance(exc, IsADirectoryError):
+                advice = "Add the name of a file to it"
+            elif os.path.lexists(path):
+                advice = "Let this user read and write it, or give `ledger` another path"
+            else:
+                advice = "Give `ledger` a path in a folder that this user may write to"
+            raise LedgerError(f"ledger {path}: {exc.strerror}. {advice}") from exc
 
     def before_making(self, engine: sa.Engine) -> None:
         """Let readers and a writer work at once. The file remembers: it is enough to do it where the file is made."""
@@ -173,4 +177,6 @@ def _on_connect(connection: sqlite3.Connection, _: Any) -> None:
 
 def _on_begin(connection: sa.Connection) -> None:
     # A writer takes its lock at once: upgrading from a read would fail instead of waiting. There is one at a time.
-    connection.exec_driver_sql("BEGIN" if access_of(connection) is Access.READ else "BEGIN IMMEDIATE")
+    # To the driver itself: a statement of SQLAlchemy's takes longer than what most transactions are begun for.
+    driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+    driver.execute("BEGIN" if access_of(connection) is Access.READ else "BEGIN IMMEDIATE")

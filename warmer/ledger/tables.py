@@ -59,6 +59,7 @@ beats = sa.Table(
     sa.Column("version", sa.Text),
     sa.Column("reserved_micros", sa.BigInteger),  # the most it may cost; what it counts as until its cost is known
     sa.Column("reserved_until", Instant),  # our clock: its deadline
+    sa.Column("first_token_s", sa.Float),  # null: not measured
     sa.Index("beats_by_end", "model", "completed_at"),
 )
 
@@ -66,7 +67,7 @@ beat_at = sa.func.coalesce(beats.c.created_at, beats.c.claimed_at)
 """When a beat was: its creation, or its claim where it never reached the provider."""
 
 sa.Index("beats_by_time", beats.c.model, beat_at)
-sa.Index("beats_in_order", beat_at, beats.c.model, beats.c.slot)
+sa.Index("beats_in_order", beat_at)
 _is_open = beats.c.status.is_(None)
 sa.Index("beats_open", beats.c.model, beats.c.slot, sqlite_where=_is_open, postgresql_where=_is_open)
 _is_uncosted = beats.c.cost_micros.is_(None)
@@ -78,6 +79,10 @@ spending = sa.Table(
     sa.Column("scope", sa.Text, primary_key=True),  # a model, or "" for all of them
     sa.Column("quarter", Instant, primary_key=True),  # of an hour, UTC, in which they were claimed
     sa.Column("micros", sa.BigInteger, nullable=False),
+    # Of beats that are gone and whose cost nobody will ever know: the most that it was, and of how many not even that.
+    sa.Column("held_micros", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("unknown_beats", sa.BigInteger, nullable=False, server_default="0"),
+    sqlite_with_rowid=False,
 )
 
 requests = sa.Table(
@@ -97,7 +102,7 @@ requests = sa.Table(
     sa.Column("input_hash", sa.Text),  # salted, so that repeated inputs are told; never an input
     sa.Index("requests_by_time", "model", "created_at"),
     sa.Index("requests_by_end", "model", "completed_at"),
-    sa.Index("requests_in_order", "created_at", "model", "prediction_id"),
+    sa.Index("requests_in_order", "created_at"),
 )
 
 ticks = sa.Table(
@@ -107,6 +112,61 @@ ticks = sa.Table(
     sa.Column("hour", Instant, primary_key=True),  # the full hour, UTC
     sa.Column("reason", sa.Text, primary_key=True),
     sa.Column("count", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+hourly_beats = sa.Table(
+    "hourly_beats",  # what beats add up to, see `warmer.core.rollup`; it stays when they are gone
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("begins", Instant, primary_key=True),
+    sa.Column("policy", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, primary_key=True),
+    sa.Column("first_at", Instant, nullable=False),
+    sa.Column("ends", Instant, nullable=False),
+    sa.Column("beats", sa.Integer, nullable=False),
+    sa.Column("cold", sa.Integer, nullable=False),
+    sa.Column("unsure", sa.Integer, nullable=False),
+    sa.Column("failed", sa.Integer, nullable=False),
+    sa.Column("known_micros", sa.BigInteger, nullable=False),
+    sa.Column("unknown", sa.Integer, nullable=False),
+    sa.Column("estimated", sa.Integer, nullable=False),
+    sa.Column("boots", sa.LargeBinary),  # null: none
+    sa.Column("longest_boot_s", sa.Float),
+    sqlite_with_rowid=False,
+)
+
+hourly_calls = sa.Table(
+    "hourly_calls",  # the same of customers' calls
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("begins", Instant, primary_key=True),
+    sa.Column("calls", sa.Integer, nullable=False),
+    sa.Column("cold", sa.Integer, nullable=False),
+    sa.Column("unsure", sa.Integer, nullable=False),
+    sa.Column("waits", sa.LargeBinary),
+    sa.Column("longest_wait_s", sa.Float),
+    sa.Column("boots", sa.LargeBinary),
+    sa.Column("longest_boot_s", sa.Float),
+    sqlite_with_rowid=False,
+)
+
+touched = sa.Table(
+    "touched",  # hours whose sums are not, or not any more, what their rows add up to: those count, not the sums
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),  # beats, requests
+    sa.Column("hour", Instant, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+kept = sa.Table(
+    "kept",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("since", Instant, nullable=False),  # a full hour: what was before is gone, but for its sums
+    sqlite_with_rowid=False,
 )
 
 salts = sa.Table(
@@ -160,7 +220,7 @@ floor_spells = sa.Table(
 )
 
 notes = sa.Table(
-    "notes",  # what the processes of one ledger tell each other: of use for minutes, and no record of anything
+    "notes",  # what the processes of one ledger tell each other, and what people ask of them all
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),

@@ -64,7 +64,7 @@ def problem_of(
             wait,
         )
     if is_problem and status in (400, 403, 404, 413, 422):
-        return ModelRefused(f"the provider refuses {about} ({said})", _hint(status, body, about))
+        return ModelRefused(f"the provider refuses {about} ({said})", *_remedy(status, body, about))
     if is_problem and 400 <= status < 500 and status != 408:
         return Unavailable(
             f"the provider does not take the request for {about} ({said}). It is worth another try later"
@@ -130,23 +130,33 @@ def _detail(body: object) -> str:
     return clean(" - ".join(part for part in parts if part))
 
 
-def _hint(status: int, body: object, about: str) -> str:
-    """What to change in the model's entry."""
+def is_wrong_version(status: int, body: object) -> bool:
+    """Whether a create was refused because its version is not there, or not for this account."""
+    return status == 422 and not _fields(body) and "version" in _detail(body).lower()
+
+
+def _remedy(status: int, body: object, about: str) -> tuple[str, str]:
+    """What to change in the model's entry, and at which key of it."""
     if status == 404:
         return (
-            f"check the spelling of {about} and that the token's account may see it; only official models run without "
-            "a version, and a version can be deleted by its owner"
+            f"check the spelling of {about}, that it was not deleted, and that the token's account may see it where it "
+            "is private; only official models run without a version",
+            "target",
         )
     if status == 403:
-        return f"let the token's account run {about}, or take the entry out"
+        return f"let the token's account run {about}, or take the entry out", "target"
     if status == 413:
-        return "make `input` smaller"
-    fields = _fields(body)
-    if fields:
-        return f"correct `input`: {fields}"
-    if "version" in _detail(body).lower():
-        return f"pin a version of {about} that exists, or write owner/name for the latest one"
-    return "correct `input`; `warmer inspect` shows what the model takes"
+        return "make `input` smaller", "input"
+    if fields := _fields(body):
+        return f"correct `input`: {fields}", "input"
+    if is_wrong_version(status, body):
+        slug, is_pinned, _ = about.partition(":")
+        if is_pinned:
+            hint = f"write {slug} for its latest version, or pin one that `warmer inspect {slug} --json` lists"
+        else:
+            hint = "of a new version nothing need be written: it is looked up with the next try"
+        return f"{hint}; take the entry out if {slug} is gone, or let the token's account run it", "target"
+    return "correct `input`; `warmer inspect` shows what the model takes", "input"
 
 
 def _fields(body: object) -> str:

@@ -19,6 +19,8 @@ LONGEST_PROBE_S = 3600.0
 LONGEST_GUESS_S = 60.0
 """No spacing longer than this is concluded from one long wait: the strongest limit known is 6 a minute."""
 LONGEST_INTERVAL_S = 600.0
+_CAUGHT_UP = 2
+"""Creates that may go at once: one that woke late holds up none of those behind it."""
 _MARGIN_S = 1.0  # providers round the seconds they name
 _TINY_S = 1e-6  # below the resolution of any clock here
 _REMEMBERED = 64
@@ -36,9 +38,10 @@ class Limit:
 class Pace:
     """At most so many requests a minute, with short bursts, and none while the provider has asked to wait.
 
-    With `careful` (creates) the limit is not believed: the pace doubles with every accepted request, up to it. And a
-    refusal teaches the pace: what the provider states, or else the time between the last request it took and the moment
-    it will take the next. What was learned is kept, and doubled after a quiet time that grows while doubling fails.
+    With `careful` (creates) what a pause has held up goes out evenly, which keeps nobody waiting for more than a second
+    longer. Nor is the limit believed: the pace doubles with every accepted request, up to it. And a refusal teaches the
+    pace: what the provider states, or else the time between the last request it took and the moment it will take the
+    next. What was learned is kept, and doubled after a quiet time that grows while doubling fails.
 
     All moments are seconds by one clock, whichever.
     """
@@ -68,7 +71,8 @@ class Pace:
     @property
     def full_burst(self) -> int:
         """How many may go at once at that limit."""
-        return max(1, int(self.per_minute * HEADROOM / 60))
+        second = max(1, int(self.per_minute * HEADROOM / 60))
+        return min(second, _CAUGHT_UP) if self.careful else second
 
     def take(self, now: float, count: int = 1) -> float:
         """Take `count` requests, or as many as go at once at most. The seconds to wait first, where they are too many.

@@ -6,20 +6,33 @@ import asyncio
 import json
 import random
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TypeVar
 
+from warmer.core.note import read_note
 from warmer.errors import LedgerError
 from warmer.ports import Clock, Notes
 from warmer.providers.rate import Limit, Pace
 
 T = TypeVar("T")
 
+AT_ONCE = 10
+"""As many requests are taken together at most, where they are used up: to ask for each takes longer than to send it."""
+_LEASE_S = 1.0
+"""What was taken together is used by then, or given up: nobody sends it on top of what is taken later."""
 _JITTER_S = 0.01
 """All who wait, wait for the same moment: without it the same process could be first every time."""
 _LOOK_AGAIN_S = 5.0
 """Longest wait before the pace is looked at again: another process may have learned a better one meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Note:
+    """The pace as it is kept."""
+
+    at: float  # when it was written, by the clock of all
+    pace: Pace
 
 
 class SharedRate:
@@ -37,15 +50,15 @@ class SharedRate:
         per_minute: float,
         *,
         careful: bool = False,
-        batch: int = 1,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`name`: of the note. `batch`: how many requests are taken at once, where to ask for each would cost more."""
-        self._clock, self._notes, self._name, self._batch = clock, notes, name, batch
+        """`name`: of the note."""
+        self._clock, self._notes, self._name = clock, notes, name
         self._pace = Pace(per_minute=per_minute, careful=careful)  # as last seen
         self._ahead_s = 0.0  # of the clock of all before our own
         self._jitter = jitter
-        self._left = 0  # taken, and not used yet
+        self._batch = 1  # taken together next
+        self._left, self._until = 0, 0.0  # taken, and not used yet; by our own clock
         self._turn = asyncio.Lock()
 
     @property
@@ -56,6 +69,8 @@ class SharedRate:
     async def admit(self) -> None:
         """Return when one more request may be sent by any of the processes."""
         async with self._turn:
+            if self._clock.monotonic() >= self._until:
+                self._left, self._batch = 0, 1
             while self._left <= 0 and (delay := await self._change(self._take)):
                 await self._clock.sleep(min(delay, _LOOK_AGAIN_S) + self._jitter() * _JITTER_S)
             self._left -= 1
@@ -71,36 +86,36 @@ class SharedRate:
 
     async def refused(self, sent_at: float, wait: timedelta, stated: Limit | None = None) -> None:
         """The request of `sent_at` was one too many: all wait that long, and go on more slowly, or as `stated`."""
-        self._left = 0
+        self._left, self._batch = 0, 1
         await self._change(lambda pace, now: pace.refused(now, sent_at, wait.total_seconds(), stated))
 
     def _take(self, pace: Pace, now: float) -> float:
-        delay = pace.take(now, self._batch)
+        count = max(1, min(self._batch, pace.burst // 2))  # to wait for all of a burst would lose some of the rate
+        delay = pace.take(now, count)
         if not delay:
             pace.note_sent(now)
-            self._left = min(self._batch, pace.burst)
+            self._left, self._until = count, self._clock.monotonic() + _LEASE_S
+            self._batch = min(2 * count, AT_ONCE)
         return delay
 
     async def _change(self, change: Callable[[Pace, float], T]) -> T:
         """What `change` returns, done to the pace of all."""
-        done: list[T] = []
 
-        def rewrite(text: str, now: float) -> str:
-            at, pace = now, self._fresh()
-            if text:
-                known = json.loads(text)
-                at, pace = known["at"], Pace(**known["pace"])
-            if now < at:  # the clock was set back: nobody shall wait until it is there again
-                pace.shift(now - at)
-            done.append(change(pace, now))
+        def rewrite(text: str, now: float) -> tuple[str, T]:
+            known = read_note(text, _Note)
+            pace = known.pace if known is not None else self._fresh()
+            if known is not None and now < known.at:  # set back: nobody shall wait until it is there again
+                pace.shift(now - known.at)
+            result = change(pace, now)
             self._pace, self._ahead_s = pace, now - self._clock.monotonic()
-            return json.dumps({"at": now, "pace": asdict(pace)})
+            return json.dumps(asdict(_Note(at=now, pace=pace))), result
 
         try:
-            await asyncio.get_running_loop().run_in_executor(None, self._notes.change_note, self._name, rewrite)
+            return await asyncio.get_running_loop().run_in_executor(
+                None, lambda: self._notes.change_note(self._name, rewrite)
+            )
         except LedgerError:
-            done[:] = [change(self._pace, self._now())]  # said by whoever cannot go on without the ledger
-        return done[0]
+            return change(self._pace, self._now())  # said by whoever cannot go on without the ledger
 
     def _fresh(self) -> Pace:
         return Pace(per_minute=self._pace.per_minute, careful=self._pace.careful)

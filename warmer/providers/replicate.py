@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -22,11 +23,14 @@ from warmer.core.units import format_instant
 from warmer.errors import Doubtful, ModelRefused, ProviderError, Throttled, Unavailable, Unreachable
 from warmer.ports import RECENT_AT_MOST, Clock, Notes
 from warmer.providers.deployments import Deployments, deployment_path
-from warmer.providers.problems import problem_of, stated_limit
+from warmer.providers.hostclock import HostClock, date_of
+from warmer.providers.problems import is_wrong_version, problem_of, stated_limit
 from warmer.providers.rate import RateBudget
 from warmer.providers.rate_shared import SharedRate
 from warmer.providers.replies import at, is_id, page_of, prediction_of, word
-from warmer.providers.wire import TIMEOUT_S, Reply, Wire
+from warmer.providers.streams import Streams
+from warmer.providers.webhooks import ReplicateWebhooks
+from warmer.providers.wire import TIMEOUT_S, NoReply, Reply, Wire
 
 HOLD_S = 2
 """How long a create may be held for its output (`Prefer: wait`): a warm model's reply then saves the first poll.
@@ -35,13 +39,9 @@ Short, since nothing can be cancelled whose id is not known yet: a stop must not
 READ_TRIES = 3
 SHORT_WAIT = timedelta(seconds=10)
 """A 429 on a read that asks for no more than this is waited out; a longer one is for the caller to know."""
-SKEW_NOTED_S = 2.0
-"""The Date header counts whole seconds and is a journey old: less is no skew, and a longer journey tells none."""
-STAMPS_AGREE = timedelta(minutes=1)
-"""A create's `created_at` and its Date header are no further apart, where they are of one clock."""
 MIN_CANCEL_AFTER_S = 5
-_READS_AT_ONCE = 10
-"""Of the reads that processes share, this many are taken together."""
+_ACCOUNT = "/account"
+"""Asked for the proof of a token, or for the provider's time."""
 
 
 class Replicate:
@@ -57,13 +57,20 @@ class Replicate:
         timeout_s: float = TIMEOUT_S,
         jitter: Callable[[], float] = random.random,
         notes: Notes | None = None,
+        before: Replicate | None = None,
+        mask: Callable[[str], None] = lambda secret: None,
     ) -> None:
         """Raises UsageError for an address to which no token may go, AccountRefused for a token that cannot be one.
 
         `timeout_s` is the longest silence within a reply, in seconds; `jitter` gives numbers from 0 to 1. Given
-        `notes`, all processes that have them keep to the account's rate together.
+        `notes`, all processes that have them keep to the account's rate together. `before`: whom this one follows;
+        where that is of the same account, it goes on at the pace of that one. `mask` is told of secrets that
+        the API tells.
         """
+        self._account = account
+        self._mark = hashlib.blake2b(token.encode(), digest_size=8, person=b"warmer").hexdigest()
         self._wire = Wire(account.base_url, token, transport=transport, timeout_s=timeout_s)
+        self._streams = Streams(is_local=self._wire.is_local, tls=self._wire.tls, transport=transport)
         self._clock = clock
         self._jitter = jitter
         self._creates: RateBudget | SharedRate = RateBudget(clock, account.creates_per_minute, careful=True)
@@ -71,18 +78,32 @@ class Replicate:
         if notes is not None:
             creates, reads = (f"{what} of {account.label}" for what in ("creates", "reads"))
             self._creates = SharedRate(clock, notes, creates, account.creates_per_minute, careful=True)
-            self._reads = SharedRate(clock, notes, reads, account.reads_per_minute, batch=_READS_AT_ONCE)
-        self._skew = timedelta(0)
-        self._date_off = timedelta(0)  # how far the stamps of predictions are ahead of the Date header
+            self._reads = SharedRate(clock, notes, reads, account.reads_per_minute)
+        elif before is not None and (before._account.base_url, before._mark) == (account.base_url, self._mark):
+            if before._account.creates_per_minute == account.creates_per_minute:
+                self._creates = before._creates
+            if before._account.reads_per_minute == account.reads_per_minute:
+                self._reads = before._reads
+        self._theirs = HostClock(clock)
+        self._cuts, self._is_cut_off = 0, False  # how often nobody was there, and whether nobody has answered since
         self._deployments = Deployments(read=self._read, change=self._once)
+        self._unversioned = set[str]()  # official models that have refused the version which the file pins
+        self._webhooks: ReplicateWebhooks | None = None
+        if account.webhook_url is not None:
+            self._webhooks = ReplicateWebhooks(account.webhook_url, read=self._read, now=self._theirs.now, mask=mask)
 
     def __repr__(self) -> str:
         return f"Replicate({self._wire!r})"
 
     @property
+    def token_mark(self) -> str:
+        """64 bits of a hash of the token: enough to tell two apart, too few to find one by."""
+        return self._mark
+
+    @property
     def skew(self) -> timedelta:
-        """How far the provider's clock is ahead of ours, by its last reply; zero where it is within two seconds."""
-        return self._skew
+        """How far the provider's clock is ahead of ours, by its replies; zero where it is within two seconds."""
+        return self._theirs.skew
 
     @property
     def held(self) -> timedelta:
@@ -94,9 +115,14 @@ class Replicate:
         """What moves the floors of the account's deployments."""
         return self._deployments
 
+    @property
+    def webhooks(self) -> ReplicateWebhooks | None:
+        """How the account's predictions are told to have ended; None where the file has no address for that."""
+        return self._webhooks
+
     async def verify(self) -> str:
         """The account's name: the cheapest proof that the token is good."""
-        reply = await self._read("GET", "/account", about="the account")
+        reply = await self._read("GET", _ACCOUNT, about="the account")
         name = word(reply.body, "username") or word(reply.body, "name")
         if name is None:
             raise Unavailable(
@@ -127,28 +153,37 @@ class Replicate:
     async def create(self, request: BeatRequest) -> Prediction:
         """Send one prediction, once. Raises Doubtful where it may have been accepted without a reply."""
         about = str(request.target)
-        path, body = _create(request)
+        if about in self._unversioned:
+            request = replace(request, version=None)
+        path, body = _create(request, {} if self._webhooks is None else self._webhooks.asked)
         cancel_after = max(MIN_CANCEL_AFTER_S, math.ceil(request.deadline.total_seconds()))
         headers = {
             "Content-Type": "application/json",
-            "Prefer": f"wait={HOLD_S}",
             "Cancel-After": f"{cancel_after}s",
         }
-        sent_at = self._creates.sent()
+        if not request.first_token:
+            headers["Prefer"] = f"wait={HOLD_S}"
+        sent_at, left = self._creates.sent(), self._clock.now()
         reply = await self._send("POST", path, body=body, headers=headers)
+        back = self._clock.now()
         if reply.status == 429:
             problem = self._problem(reply, about, creating=True)
             if isinstance(problem, Throttled):
                 await self._creates.refused(sent_at, problem.retry_after, stated_limit(reply.body))
             raise problem
         await self._creates.accepted()
+        is_pinned_official = request.billing is Billing.OFFICIAL and request.version is not None
+        if is_pinned_official and is_wrong_version(reply.status, reply.body):
+            # Refused for certain, so that nothing runs: some of these models run as they are alone.
+            self._unversioned.add(about)
+            await self._creates.admit()
+            return await self.create(request)
         if not 200 <= reply.status < 300:
             raise self._problem(reply, about, creating=True)
-        prediction = prediction_of(reply.body, self._provider_now())
+        prediction = prediction_of(reply.body, self._theirs.now())
         if prediction is None:
             raise Doubtful(f"the reply to the create for {about} could not be read: the prediction may be running")
-        self._note_stamp(reply, prediction.created_at)
-        return prediction
+        return replace(prediction, created_at=self._theirs.note_made(reply.headers, prediction.created_at, left, back))
 
     async def read(self, prediction_id: str) -> Prediction:
         """The prediction as it stands. Raises Unavailable where the provider does not know it, or not yet."""
@@ -158,11 +193,15 @@ class Replicate:
         except ModelRefused as exc:
             gone = str(exc)
         else:
-            prediction = prediction_of(reply.body, self._provider_now())
+            prediction = prediction_of(reply.body, self._theirs.now())
             if prediction is not None and prediction.id == prediction_id:
                 return prediction
             gone = f"the reply for {about} could not be read"
         raise Unavailable(f"{gone}. It is worth another try later")
+
+    async def first_output(self, stream: str) -> None:
+        """Return as soon as the first output has come at `stream`. Raises Unavailable, with why, where none does."""
+        await self._streams.first_output(stream)
 
     async def cancel(self, prediction_id: str) -> None:
         """Ask for the prediction to be stopped; harmless on a finished one."""
@@ -182,7 +221,7 @@ class Replicate:
         while True:
             params = first | dict(parse_qsl(cursor or ""))
             reply = await self._read("GET", "/predictions", about="the account's predictions", params=params)
-            page = page_of(reply.body, self._provider_now())
+            page = page_of(reply.body, self._theirs.now())
             if page is None:
                 raise Unavailable(
                     "the list of the account's predictions could not be read. It is worth another try later"
@@ -207,6 +246,7 @@ class Replicate:
     async def close(self) -> None:
         """Give the connections back."""
         await self._wire.close()
+        await self._streams.close()
 
     async def _model(self, target: Target) -> Contract:
         model = (await self._read("GET", _model_path(target), about=target.slug)).body
@@ -219,21 +259,27 @@ class Replicate:
         release, version = latest, target.version or word(latest, "id")
         if target.version is not None and word(latest, "id") != target.version:
             path = f"{_model_path(target)}/versions/{quote(target.version, safe='')}"
-            release = (await self._read("GET", path, about=str(target))).body
+            try:
+                release = (await self._read("GET", path, about=str(target))).body
+            except ModelRefused as exc:
+                if not is_official:
+                    raise _gone(exc, target, word(latest, "id")) from None
+                self._unversioned.add(str(target))  # its versions are hidden: it runs without one
         elif version is None and not is_official:
             raise ModelRefused(
                 f"{target.slug} has no version that could be run",
                 f"push a version of {target.slug}, or pin one as {target.slug}:VERSION",
+                "target",
             )
         if is_official:
-            billing = Billing.OFFICIAL
+            billing, version = Billing.OFFICIAL, None if str(target) in self._unversioned else target.version
         else:
             billing = Billing.PRIVATE if word(model, "visibility") == "private" else Billing.PUBLIC
         example = at(model, "default_example", "input")
         return _contract(
             target,
             release,
-            version=target.version if is_official else version,
+            version=version,
             billing=billing,
             example=example if isinstance(example, Mapping) else None,
         )
@@ -268,9 +314,17 @@ class Replicate:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Reply:
-        """A successful reply to something harmless to repeat; repeated where that may help."""
+        """A successful reply to something harmless to repeat; repeated where that may help, and was not waited for.
+
+        Where nothing comes back, it is seen whether anything does, before that is laid at anybody's door. Where nobody
+        was there at any time since, that is why.
+        """
         failed: ProviderError
+        begun, is_silent = self._clock.monotonic(), True
+        cuts = self._cuts - self._is_cut_off  # none was over
         for attempt in range(READ_TRIES):
+            if attempt and self._clock.monotonic() - begun > TIMEOUT_S:
+                break
             if attempt:
                 await self._clock.sleep((0.5 + self._jitter()) * 2 ** (attempt - 1) / 2)
             await self._reads.admit()
@@ -281,8 +335,9 @@ class Replicate:
                 failed = exc
                 continue
             except Doubtful as exc:
-                failed = Unavailable(str(exc))
+                failed, is_silent = Unavailable(str(exc)), is_silent and isinstance(exc, NoReply)
                 continue
+            is_silent = False
             if 200 <= reply.status < 300:
                 await self._reads.accepted()
                 return reply
@@ -294,7 +349,26 @@ class Replicate:
             elif isinstance(failed, Unavailable) and reply.status >= 500:
                 continue
             break
+        if is_silent and isinstance(failed, Unavailable) and not (path != _ACCOUNT and await self._is_there(cuts)):
+            raise Unreachable(
+                f"no connection to {self._wire.host} that a reply comes back on. "
+                "Check the network, the proxy and `replicate.base_url`"
+            )
         raise failed
+
+    async def _is_there(self, cuts: int) -> bool:
+        """Whether the provider answers at all, and did since so many cuts: the cheapest question, asked once."""
+        await self._reads.admit()
+        self._reads.sent()
+        try:
+            await self._send("GET", _ACCOUNT)
+        except (NoReply, Unreachable):
+            self._cuts, self._is_cut_off = self._cuts + 1, True
+            return False
+        except Doubtful:
+            pass
+        self._is_cut_off = False
+        return self._cuts == cuts
 
     async def _once(self, method: str, path: str, *, about: str, body: bytes | None = None) -> Reply:
         """A successful reply to something that is sent once: whoever doubts whether it arrived has to look."""
@@ -320,7 +394,8 @@ class Replicate:
     ) -> Reply:
         left = self._clock.now()
         reply = await self._wire.send(method, path, params=params, body=body, headers=headers)
-        self._note_date(reply, left, self._clock.now())
+        self._is_cut_off = False
+        self._theirs.note(reply.headers, left, self._clock.now(), is_asked=path == _ACCOUNT)
         return reply
 
     def _problem(self, reply: Reply, about: str, *, creating: bool = False) -> ProviderError:
@@ -328,38 +403,16 @@ class Replicate:
             reply.status,
             reply.body,
             about=about,
-            now=_date(reply) or self._provider_now(),
+            now=date_of(reply.headers) or self._theirs.now(),
             retry_after=reply.headers.get("retry-after"),
             creating=creating,
         )
 
-    def _note_date(self, reply: Reply, left: datetime, back: datetime) -> None:
-        theirs = _date(reply)
-        if theirs is not None:
-            theirs += self._date_off
-        journey_s = (back - left).total_seconds()
-        if theirs is None or not 0 <= journey_s <= SKEW_NOTED_S:
-            return
-        # It was stamped at some time of the journey, in some part of its second.
-        least, most = (theirs - back).total_seconds(), (theirs - left).total_seconds() + 1
-        within = least < SKEW_NOTED_S and most > -SKEW_NOTED_S
-        self._skew = timedelta(0) if within else timedelta(seconds=(least + most) / 2)
 
-    def _note_stamp(self, reply: Reply, created_at: datetime) -> None:
-        """The skew is that of the stamps: a Date header by another clock, such as a proxy's, is set right by them."""
-        if (theirs := _date(reply)) is not None:
-            off = created_at - theirs if abs(created_at - theirs) > STAMPS_AGREE else timedelta(0)
-            self._skew += off - self._date_off
-            self._date_off = off
-
-    def _provider_now(self) -> datetime:
-        return self._clock.now() + self._skew
-
-
-def _create(request: BeatRequest) -> tuple[str, bytes]:
-    """The path and the body that create `request`."""
+def _create(request: BeatRequest, more: Mapping[str, Any]) -> tuple[str, bytes]:
+    """The path and the body that create `request`, and ask for `more`."""
     target = request.target
-    body: dict[str, Any] = {"input": dict(request.input)}
+    body: dict[str, Any] = {"input": dict(request.input), **more}
     if target.kind is TargetKind.DEPLOYMENT:
         path = f"{deployment_path(target)}/predictions"
     elif request.version is None:
@@ -370,9 +423,21 @@ def _create(request: BeatRequest) -> tuple[str, bytes]:
         return path, json.dumps(body, allow_nan=False).encode()
     except (TypeError, ValueError) as exc:
         problem = ModelRefused(
-            f"the input for {target} cannot be sent: {exc}", "write plain text, numbers, lists and maps in `input`"
+            f"the input for {target} cannot be sent: {exc}",
+            "write plain text, numbers, lists and maps in `input`",
+            "input",
         )
     raise problem
+
+
+def _gone(refusal: ModelRefused, target: Target, latest: str | None) -> ModelRefused:
+    """That a pinned version is not there, though its model is."""
+    write = f"write {target.slug}" + (
+        f" for its latest version, or {target.slug}:{latest} to stay there" if latest else ""
+    )
+    return ModelRefused(
+        str(refusal), f"{write}, in the place of {target}: a version can be deleted by its owner", "target"
+    )
 
 
 def _contract(
@@ -400,11 +465,3 @@ def _prediction_path(prediction_id: str) -> str:
     if not is_id(prediction_id):
         raise Unavailable("a prediction's id holds letters that no id has; it cannot be asked for")
     return f"/predictions/{prediction_id}"
-
-
-def _date(reply: Reply) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(reply.headers.get("date") or "")
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None

@@ -6,18 +6,22 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from warmer.core.beat import Prediction, Status
 from warmer.core.listing import Page
+from warmer.core.plain import one_line
 from warmer.core.units import parse_instant
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_ADDRESS = re.compile(r"[!-~]{1,2000}")
 _STATUSES = {status.value: status for status in Status}
 _MAX_TEXT = 500
+_YEARS = (2000, 2200)
+_FAR = timedelta(days=1)
+"""No stamp is further ahead of the provider's time. Nothing that happened is; and a deadline is at most some hours."""
 
 
 def is_id(value: object) -> bool:
@@ -26,8 +30,8 @@ def is_id(value: object) -> bool:
 
 
 def clean(value: str, limit: int = _MAX_TEXT) -> str:
-    """`value` on one line, without control characters and half surrogates, at most `limit` letters long."""
-    line = _CONTROL.sub(" ", value[: 4 * limit]).strip()
+    """`value` on one line, at most `limit` letters long."""
+    line = one_line(value[: 4 * limit]).strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
@@ -50,7 +54,7 @@ def prediction_of(reply: object, received_at: datetime) -> Prediction | None:
     """The prediction that `reply` describes, or None where it is no object with an id.
 
     `received_at` (the provider's clock) stands in for a missing `created_at`. A status that is missing or unheard of is
-    UNKNOWN; `version: "hidden"` is None; a removed input is None, and so is any stamp or figure of a wrong type.
+    UNKNOWN; `version: "hidden"` is None; a removed input is None, and so is any stamp or figure that cannot be true.
     """
     if not isinstance(reply, Mapping) or not is_id(reply.get("id")):
         return None
@@ -61,17 +65,18 @@ def prediction_of(reply: object, received_at: datetime) -> Prediction | None:
     return Prediction(
         id=reply["id"],
         status=_STATUSES.get(status, Status.UNKNOWN) if isinstance(status, str) else Status.UNKNOWN,
-        created_at=_instant(reply.get("created_at")) or received_at,
-        started_at=_instant(reply.get("started_at")),
-        completed_at=_instant(reply.get("completed_at")),
+        created_at=_instant(reply.get("created_at"), received_at) or received_at,
+        started_at=_instant(reply.get("started_at"), received_at),
+        completed_at=_instant(reply.get("completed_at"), received_at),
         predict_s=_seconds(at(reply, "metrics", "predict_time")),
         total_s=_seconds(at(reply, "metrics", "total_time")),
         error=_error(reply.get("error")),
         model=word(reply, "model"),
         version=None if version == "hidden" else version,
         deployment=word(reply, "deployment"),
-        deadline=_instant(reply.get("deadline")),
+        deadline=_instant(reply.get("deadline"), received_at),
         input=given if shows_input else None,
+        stream=_address(at(reply, "urls", "stream")),
     )
 
 
@@ -88,6 +93,10 @@ def page_of(reply: object, received_at: datetime) -> Page | None:
     return Page(predictions=tuple(p for p in found if p is not None), cursor=_query(at(reply, "next")))
 
 
+def _address(value: object) -> str | None:
+    return value if isinstance(value, str) and _ADDRESS.fullmatch(value) else None
+
+
 def _query(address: object) -> str | None:
     try:
         return urlsplit(address).query or None if isinstance(address, str) else None
@@ -95,13 +104,20 @@ def _query(address: object) -> str | None:
         return None
 
 
-def _instant(value: object) -> datetime | None:
+def is_thinkable(moment: datetime) -> bool:
+    """Whether a provider's clock can ever have shown it: beyond these years only a fault can be."""
+    return _YEARS[0] <= moment.year < _YEARS[1]
+
+
+def _instant(value: object, received_at: datetime) -> datetime | None:
+    """A stamp; None for what is none, or lies far in the future."""
     if not isinstance(value, str):
         return None
     try:
-        return parse_instant(value)
+        moment = parse_instant(value)
     except (ValueError, OverflowError):
         return None
+    return moment if is_thinkable(moment) and moment - received_at <= _FAR else None
 
 
 def _seconds(value: object) -> float | None:

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from warmer import __version__
 from warmer.errors import AccountRefused, Doubtful, ProviderError, Unreachable, UsageError
+from warmer.version import __version__
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 """Decoded. A list page of 100 predictions or a version with its schema is far below one MiB."""
@@ -35,6 +35,10 @@ class Reply:
     body: Any = field(repr=False)  # the JSON value; None where the body was none
 
 
+class NoReply(Doubtful):
+    """Nothing whole came back: whether anybody is there is not known."""
+
+
 class Wire:
     """The connections to one origin, and the token that goes there."""
 
@@ -48,11 +52,15 @@ class Wire:
     ) -> None:
         self._bearer = _Bearer(token)
         self._base_url, is_local = _checked(base_url)
+        self.is_local = is_local
+        # Making one takes long, so all connections of the account have the same. A transport brings its own.
+        self.tls = None if transport is not None else httpx.create_ssl_context(trust_env=not is_local)
         self._total_s = timeout_s * 1.5
         try:
             self._http = httpx.AsyncClient(
                 auth=self._bearer,
                 transport=transport,
+                verify=self.tls or True,
                 follow_redirects=False,
                 # Over TLS a proxy of the environment sees a tunnel; on loopback it would see the token.
                 trust_env=not is_local,
@@ -89,7 +97,8 @@ class Wire:
     ) -> Reply:
         """Ask once, and return whatever was answered.
 
-        Raises Unreachable where the request certainly never arrived, and Doubtful where it may have been carried out.
+        Raises Unreachable where the request certainly never arrived, and Doubtful where it may have been carried out:
+        NoReply where nothing came back that could be called a reply.
         Neither carries the exception it came from: that one holds the request, and the request holds the token.
         """
         problem: ProviderError
@@ -104,12 +113,12 @@ class Wire:
                 return Reply(status=response.status_code, headers=response.headers, body=_json(self._bearer.hide(text)))
         except _NEVER_SENT as exc:
             problem = Unreachable(
-                f"no connection to {self.host} ({_said(exc)}). Check the network, the proxy and `replicate.base_url`"
+                f"no connection to {self.host} ({said(exc)}). Check the network, the proxy and `replicate.base_url`"
             )
         except _ReplyError as exc:
             problem = Doubtful(f"the reply of {self.host} to {method} {path} {exc}")
         except Exception as exc:  # noqa: BLE001 - whatever a transport throws, the request may have been carried out
-            problem = Doubtful(f"the reply of {self.host} to {method} {path} was lost ({_said(exc)})")
+            problem = NoReply(f"the reply of {self.host} to {method} {path} was lost ({said(exc)})")
         raise problem
 
     async def close(self) -> None:
@@ -142,14 +151,17 @@ class _Bearer(httpx.Auth):
         return text.replace(self._token, "***") if len(self._token) >= 8 else text
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine. Raises ValueError for a broken address."""
+    return host == "localhost" or (re.fullmatch(r"[0-9.]+|.*:.*", host) is not None and ip_address(host).is_loopback)
+
+
 def _checked(base_url: str) -> tuple[str, bool]:
     """The address without its last slash, and whether it is loopback. Raises UsageError where no token may go there."""
     try:
         parts = urlsplit(base_url)
         host = parts.hostname or ""
-        is_local = host == "localhost" or (
-            re.fullmatch(r"[0-9.]+|.*:.*", host) is not None and ip_address(host).is_loopback
-        )
+        is_local = is_loopback(host)
         plain = not (parts.username or parts.password or parts.query or parts.fragment)
         is_good = bool(host) and plain and (parts.scheme == "https" or (parts.scheme == "http" and is_local))
     except ValueError:
@@ -205,7 +217,7 @@ def _json(text: str) -> Any:
         return None
 
 
-def _said(exc: Exception) -> str:
+def said(exc: Exception) -> str:
     """What kind of failure, in a few words. The text of a foreign exception is not trusted to be short or discreet."""
     if isinstance(exc, TimeoutError):
         return "no complete reply in time"

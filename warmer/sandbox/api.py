@@ -85,10 +85,11 @@ class Predictions:
     async def _create_by_model(self, request: Request) -> Response:
         slug = "{owner}/{name}".format(**request.path_params)
         try:
-            official = self._world.model(slug).is_official
+            model = self._world.model(slug)
+            runs = model.is_official and model.permitted
         except NotThereError:
-            official = False
-        if not official:
+            runs = False
+        if not runs:
             return replies.not_found()
         body = await read_body(request, _BODY)
         return body if isinstance(body, Response) else await self._create(request, body, slug, None)
@@ -109,6 +110,8 @@ class Predictions:
         """
         slug, _, version_id = asked.rpartition(":") if ":" in asked else ("", "", asked)
         for model in self._world.models:
+            if not model.permitted:
+                continue
             if model.is_official:
                 if asked == model.slug:
                     return model.slug, None

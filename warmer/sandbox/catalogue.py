@@ -52,6 +52,7 @@ MODELS = (
         idle_timeout_s=60,
         boot_s=12,
         run_s=0.25,
+        prefill_s=0.2,
         growth=(Growth(keys=("max_tokens",), seconds=0.008),),
     ),
     Traits(
@@ -156,6 +157,7 @@ MODELS = (
         idle_timeout_s=60,
         boot_s=75,
         run_s=0.4,
+        prefill_s=0.3,
         growth=(Growth(keys=("max_tokens",), seconds=0.01),),
     ),
     Traits(

@@ -1,9 +1,13 @@
-"""What the real API has not: the truth, the clock, faults, customers. Outside `/v1`, and without a token."""
+"""What the real API has not: the truth, the clock, faults, customers, what comes and goes.
+
+Outside `/v1`, and without a token.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import asdict, fields, is_dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -62,7 +66,8 @@ class Control:
             Route("/sandbox/totals", self._totals),
             Route("/sandbox/faults", self._faults, methods=["GET", "POST", "DELETE"]),
             Route("/sandbox/customer", self._customer, methods=["POST"]),
-            Route("/sandbox/versions", self._publish, methods=["POST"]),
+            Route("/sandbox/versions", self._versions, methods=["POST", "DELETE"]),
+            Route("/sandbox/models", self._models, methods=["POST", "DELETE"]),
             Route("/sandbox/failures", self._fail, methods=["POST"]),
             Route(FILES + "/{path:path}", self._file),
         ]
@@ -117,7 +122,7 @@ class Control:
         return replies.Reply({"faults": [asdict(fault) for fault in faults.all]})
 
     async def _customer(self, request: Request) -> Response:
-        """A customer's call: `model` (or a deployment), `input`, `caller`, `stranger`."""
+        """A customer's call: `model` (or a deployment), `version`, `input`, `caller`, `stranger`."""
         try:
             wish = json.loads(await request.body())
             target = str(wish["model"])
@@ -126,6 +131,7 @@ class Control:
                 target,
                 wish.get("input", {}),
                 caller=str(wish.get("caller", "customer")),
+                version=wish.get("version"),
                 stranger=bool(wish.get("stranger", False)),
             )
         except InvalidInputError as error:
@@ -136,8 +142,11 @@ class Control:
             return replies.bad_request('Send {"model": "owner/name", "input": {…}, "caller": "label"}.')
         return replies.Reply(replies.prediction(prediction, self._pace.now(), self._gate.base), 201)
 
-    async def _publish(self, request: Request) -> Response:
-        """A new latest version of `model`, with `openapi_schema` or else its predecessor's."""
+    async def _versions(self, request: Request) -> Response:
+        """A new latest version of `model`, with `openapi_schema` or else its predecessor's; or one of them deleted."""
+        if request.method == "DELETE":
+            slug, old = request.query_params.get("model", ""), request.query_params.get("version", "")
+            return self._done(lambda: self._world.delete_version(self._pace.now(), slug, old))
         try:
             wish = json.loads(await request.body())
             version = self._world.publish(self._pace.now(), str(wish["model"]), wish.get("openapi_schema"))
@@ -146,6 +155,28 @@ class Control:
         except (KeyError, TypeError, ValueError):
             return replies.bad_request('Send {"model": "owner/name"}.')
         return replies.Reply(replies.version(version), 201)
+
+    async def _models(self, request: Request) -> Response:
+        """`model` is deleted; or `permitted`, false: it is private, and of another account."""
+        if request.method == "DELETE":
+            model = request.query_params.get("model", "")
+            return self._done(lambda: self._world.delete_model(self._pace.now(), model))
+        try:
+            wish = json.loads(await request.body())
+            model, permitted = str(wish["model"]), bool(wish["permitted"])
+        except (KeyError, TypeError, ValueError):
+            return replies.bad_request('Send {"model": "owner/name", "permitted": false}.')
+        return self._done(lambda: self._world.permit(model, permitted=permitted))
+
+    @staticmethod
+    def _done(work: Callable[[], None]) -> Response:
+        try:
+            work()
+        except NotThereError as error:
+            return replies.not_found(str(error))
+        except ValueError as error:
+            return replies.bad_request(str(error))
+        return Response(status_code=204)
 
     async def _fail(self, request: Request) -> Response:
         """Let the next `times` predictions of `model` end as failed, with `error` as their text."""

@@ -13,8 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from warmer.sandbox import replies
 
-Kind = Literal["status", "redirect", "foreign_urls", "cut", "garbage", "huge", "delay", "rewrite", "low_credit"]
-Operation = Literal["create", "get", "cancel", "list", "model", "deployment", "hardware", "account", "stream", "any"]
+Kind = Literal[
+    "status", "redirect", "foreign_urls", "cut", "garbage", "huge", "delay", "rewrite", "low_credit", "repeat"
+]
+Operation = Literal[
+    "create", "get", "cancel", "list", "model", "deployment", "hardware", "account", "stream", "webhook", "any"
+]
+_OF_WEBHOOKS = ("cut", "delay", "repeat")
 Garbage = Literal["truncated", "html", "array"]
 
 CUT = "warmer.sandbox.cut"  # the ASGI extension by which a reply drops its connection
@@ -26,7 +31,9 @@ class Fault:
 
     kind: what. `status` and `redirect` answer in the place of the API, nothing is carried out. Every other kind
         carries the request out first, and then spoils the reply; `low_credit` only tightens the limit of creates.
-    on: at which requests. match: only where the path or the body holds this text.
+    on: at which requests; `any` are those to the API. At a `webhook`, `cut` loses it, as if it had been taken, `delay`
+        has it come late, and `repeat` has it come once more.
+    match: only where the path or the body holds this text. every: only at each so many of those.
     times: how often, None = until cleared.
     """
 
@@ -34,6 +41,7 @@ class Fault:
     on: Operation = "any"
     match: str = ""
     times: int | None = None
+    every: int = 1
     status: int = 500  # status
     body: Any = None  # status: JSON, or text as it is; default as the real API answers
     headers: Mapping[str, str] = field(default_factory=dict)  # status
@@ -45,6 +53,7 @@ class Fault:
     set: Mapping[str, Any] = field(default_factory=dict)  # rewrite: top-level keys to set in the reply
     drop: tuple[str, ...] = ()  # rewrite: top-level keys to leave out
     used: int = 0
+    met: int = 0  # how often it could have happened
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -55,8 +64,20 @@ class Fault:
             raise ValueError(f"how {self.how!r} is unknown: use one of {', '.join(get_args(Garbage))}")
         if self.kind in ("redirect", "foreign_urls") and not self.to:
             raise ValueError(f"to is missing: {self.kind} needs an address such as http://127.0.0.1:1234")
+        if self.kind not in _OF_WEBHOOKS if self.on == "webhook" else self.kind == "repeat":
+            raise ValueError(f"kind {self.kind} does not go with {self.on}: webhooks have cut, delay and repeat")
+        if self.every < 1:
+            raise ValueError(f"every is {self.every}: use 1 for each time")
         if not 400 <= self.status <= 599:
             raise ValueError(f"status is {self.status}: use 400 to 599")
+
+    def falls(self) -> bool:
+        """Whether it happens this time; counted."""
+        self.met += 1
+        if self.met % self.every:
+            return False
+        self.used += 1
+        return True
 
     @property
     def spent(self) -> bool:
@@ -95,8 +116,15 @@ class Faults:
                 continue
             if fault.match and fault.match not in request.url.path + (await request.body()).decode(errors="replace"):
                 continue
-            fault.used += 1
-            return fault
+            if fault.falls():
+                return fault
+        return None
+
+    def take_webhook(self, url: str, body: str) -> Fault | None:
+        """The fault that applies to this webhook, counted as used."""
+        for fault in self._all:
+            if fault.on == "webhook" and not fault.spent and fault.match in url + body and fault.falls():
+                return fault
         return None
 
 
@@ -150,7 +178,8 @@ def spoil(fault: Fault, response: Response, base: str) -> Response:
             spoiled = {"truncated": body[: len(body) // 2], "html": b"<html>Oops</html>", "array": b"[1,2,3]"}
             body = spoiled[fault.how]
         case "foreign_urls":
-            body = body.replace(f"{base}/v1/predictions".encode(), f"{fault.to.rstrip('/')}/v1/predictions".encode())
+            for kind in ("predictions", "streams"):
+                body = body.replace(f"{base}/v1/{kind}".encode(), f"{fault.to.rstrip('/')}/v1/{kind}".encode())
         case "rewrite":
             kept = {key: value for key, value in json.loads(body).items() if key not in fault.drop}
             body = json.dumps({**kept, **fault.set}).encode()

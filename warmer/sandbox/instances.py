@@ -205,7 +205,7 @@ class Pool:
         now = self._agenda.now
         waited_for_boot = instance.ready_at is None or instance.ready_at > prediction.created_at
         prediction.found = Found.COLD if waited_for_boot and not self._traits.is_official else Found.WARM
-        prediction.status, prediction.started_at = Status.PROCESSING, now
+        prediction.start(now)
         if prediction.planned_run > RUN_LIMIT:
             prediction.planned_error = "Prediction timed out: it ran for more than 30 minutes"
         ends = now + min(prediction.planned_run, RUN_LIMIT)
@@ -234,7 +234,7 @@ class Pool:
         now = self._agenda.now
         if status is Status.CANCELED:
             prediction.output = prediction.output_at(now)
-        prediction.status, prediction.completed_at = status, now
+        prediction.end(now, status)
         self._over(prediction)
 
     def _draw(self, median_s: float, spread: float) -> timedelta:

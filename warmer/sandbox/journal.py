@@ -25,6 +25,7 @@ class Call:
     found: Found  # final once started or over
     created_at: datetime
     started_at: datetime | None
+    first_token_at: datetime | None  # of a streaming model; final once over, None where it ended before
     completed_at: datetime | None
     wait: timedelta | None
     run: timedelta | None
@@ -89,6 +90,7 @@ class Journal:
                 found=one.found,
                 created_at=one.created_at,
                 started_at=one.started_at,
+                first_token_at=one.first_token_at,
                 completed_at=one.completed_at,
                 wait=one.wait,
                 run=one.run,

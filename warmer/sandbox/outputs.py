@@ -42,10 +42,11 @@ def output_of(traits: Traits, given: Mapping[str, Any], prediction_id: str) -> A
 def metrics_of(traits: Traits, given: Mapping[str, Any], output: Any, run_s: float) -> dict[str, float]:
     """What models of this kind count beside the seconds. The real names are not documented: lean on none."""
     if traits.kind is Kind.TEXT and isinstance(output, list) and run_s > 0:
+        prefill_s = min(traits.prefill_s, run_s)
         return {
             "input_token_count": len(str(given.get("prompt", "")).split()),
             "output_token_count": len(output),
-            "time_to_first_token": round(run_s / len(output), 6),
+            "time_to_first_token": round(prefill_s + (run_s - prefill_s) / len(output), 6),
             "tokens_per_second": round(len(output) / run_s, 3),
         }
     if traits.kind is Kind.IMAGES and isinstance(output, list):

@@ -66,6 +66,7 @@ class Prediction:
     status: Status = Status.STARTING
     found: Found = Found.COLD  # final once started or over
     started_at: datetime | None = None
+    first_token_at: datetime | None = None  # when a streaming model makes it; final once over
     completed_at: datetime | None = None
     output: Any = None
     error: str | None = None
@@ -100,8 +101,10 @@ class Prediction:
         if self.status is not Status.PROCESSING or not self.traits.streams or self.started_at is None:
             return self.output
         tokens: Sequence[str] = self.planned_output
-        made = int((now - self.started_at) / self.planned_run * len(tokens)) if self.planned_run else len(tokens)
-        return list(tokens[:made]) or None
+        since, each = now - self.started_at - self._prefill, self._each_token
+        if since < timedelta(0):
+            return None
+        return list(tokens[: int(since / each) if each else None]) or None
 
     def next_output(self, now: datetime) -> datetime | None:
         """When a streaming model makes its next token; None where none is to come."""
@@ -112,4 +115,24 @@ class Prediction:
         if made >= len(tokens):
             return None
         # A microsecond more, so that rounding never asks twice for the same token.
-        return self.started_at + self.planned_run * (made + 1) / len(tokens) + timedelta(microseconds=1)
+        return self.started_at + self._prefill + self._each_token * (made + 1) + timedelta(microseconds=1)
+
+    def start(self, now: datetime) -> None:
+        """It runs from now on."""
+        self.status, self.started_at = Status.PROCESSING, now
+        if self.traits.streams:
+            self.first_token_at = now + self._prefill + self._each_token
+
+    def end(self, now: datetime, status: Status) -> None:
+        """It is over, as `status` says."""
+        self.status, self.completed_at = status, now
+        if self.first_token_at is not None and self.first_token_at > now:
+            self.first_token_at = None
+
+    @property
+    def _prefill(self) -> timedelta:
+        return min(timedelta(seconds=self.traits.prefill_s), self.planned_run)
+
+    @property
+    def _each_token(self) -> timedelta:
+        return (self.planned_run - self._prefill) / len(self.planned_output)

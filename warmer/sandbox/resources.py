@@ -34,7 +34,7 @@ def _slug(request: Request) -> str:
 
 
 class Models:
-    """Models and their versions. A private model of another account would not be there at all."""
+    """Models and their versions. A private model of another account is not there at all."""
 
     def __init__(self, world: World, gate: Gate) -> None:
         self._world, self._gate = world, gate
@@ -51,14 +51,14 @@ class Models:
         ]
 
     async def _list(self, request: Request) -> Response:
-        public = [model for model in self._world.models if not model.private]
+        public = [model for model in self._world.models if not model.private and model.permitted]
         oldest_first = request.query_params.get("sort_direction", "desc") == "asc"
         public.sort(key=lambda model: model.latest.created_at, reverse=not oldest_first)
         return self._page(public)
 
     async def _search(self, request: Request) -> Response:
         words = (await request.body()).decode(errors="replace").lower().split()
-        public = [model for model in self._world.models if not model.private]
+        public = [model for model in self._world.models if not model.private and model.permitted]
         return self._page(
             [model for model in public if all(word in f"{model.slug} {model.description}".lower() for word in words)]
         )
@@ -68,13 +68,19 @@ class Models:
 
     async def _get(self, request: Request) -> Response:
         try:
-            return replies.Reply(replies.model(self._world.model(_slug(request)), self._gate.base))
+            return replies.Reply(replies.model(self._model(request), self._gate.base))
         except NotThereError:
             return replies.not_found()
 
+    def _model(self, request: Request) -> Traits:
+        model = self._world.model(_slug(request))
+        if not model.permitted:
+            raise NotThereError(f"{model.slug} is not for this account")
+        return model
+
     async def _versions(self, request: Request) -> Response:
         try:
-            model = self._world.model(_slug(request))
+            model = self._model(request)
         except NotThereError:
             return replies.not_found()
         # Those of an official model are hidden.
@@ -83,7 +89,7 @@ class Models:
 
     async def _version(self, request: Request) -> Response:
         try:
-            version = self._world.model(_slug(request)).version(request.path_params["id"])
+            version = self._model(request).version(request.path_params["id"])
         except NotThereError:
             version = None
         return replies.not_found() if version is None else replies.Reply(replies.version(version))

@@ -77,7 +77,8 @@ class SandboxServer:
         self._host, self._port = host, port
         self._pace = Pace(world, speed=speed, origin=origin or world.now)
         self._gate = Gate(world, self._pace, world.account)
-        self._courier = webhooks.Courier(self._pace, webhooks.secret(f"{world.account.username}/{world.seed}"))
+        key = webhooks.secret(f"{world.account.username}/{world.seed}")
+        self._courier = webhooks.Courier(self._pace, key, self._gate.faults, self._gate.tally)
         self._server: _QuietServer | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -133,6 +134,8 @@ class SandboxServer:
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=1,
+            # As servers have it: were it a client's own, its closing would cross the client's next request.
+            timeout_keep_alive=75,
         )
         self._server = _QuietServer(config)
         self._pace.start()

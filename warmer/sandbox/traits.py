@@ -89,6 +89,7 @@ class Traits:
     versions: tuple[Version, ...]  # newest first
     description: str = ""
     private: bool = False
+    permitted: bool = True  # False: a private model of another account, which for this one is not there
     is_official: bool = False
     fast_boot: bool = False  # a fine-tune that shares its base model's pool: only run time is billed
     usd_per_output: Decimal | None = None  # official models only
@@ -101,6 +102,9 @@ class Traits:
     boot_spread: float = 0.15  # sigma of the log-normal factor drawn for each boot
     run_s: float = 1.0  # median run of an input to which no `growth` applies
     run_spread: float = 0.1  # sigma of the log-normal factor drawn for each run
+    prefill_s: float = (
+        0.0  # of a run, before a streaming model begins its first token; the whole run where that is less
+    )
     growth: tuple[Growth, ...] = ()
     overhead_s: float = 0.015  # median between reaching an instance that is up and starting on it
     overhead_spread: float = 0.35
@@ -120,7 +124,7 @@ class Traits:
         for key in ("idle_timeout_s", "boot_s", "run_s"):
             if not (math.isfinite(getattr(self, key)) and getattr(self, key) > 0):
                 raise ValueError(f"{key} is {getattr(self, key)}: use a number of seconds above 0")
-        for key in ("idle_timeout_spread", "boot_spread", "run_spread", "overhead_s", "overhead_spread"):
+        for key in ("idle_timeout_spread", "boot_spread", "run_spread", "prefill_s", "overhead_s", "overhead_spread"):
             if not (math.isfinite(getattr(self, key)) and getattr(self, key) >= 0):
                 raise ValueError(f"{key} is {getattr(self, key)}: use 0 or more")
         if not 0 <= self.failure_share <= 1:

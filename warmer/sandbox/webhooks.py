@@ -10,6 +10,7 @@ import base64
 import hashlib
 import ipaddress
 import json
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import IO, Any
@@ -20,6 +21,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from standardwebhooks import Webhook
 
 from warmer.sandbox import replies
+from warmer.sandbox.faults import Faults
 from warmer.sandbox.pace import Pace
 from warmer.sandbox.predictions import Prediction, Status
 
@@ -62,8 +64,10 @@ class _NoRedirects(HTTPRedirectHandler):
 class Courier:
     """Follows predictions and tells their webhooks."""
 
-    def __init__(self, pace: Pace, key: str) -> None:
+    def __init__(self, pace: Pace, key: str, faults: Faults, tally: Counter[tuple[str, str]]) -> None:
+        """`tally` counts what was sent, by HTTP status; "cut" is what was lost, "failed" what nobody answered."""
         self.secret = key
+        self._faults, self._tally = faults, tally
         self.base = ""  # of the addresses in the body; known once the server listens
         self._pace = pace
         self._opener = build_opener(_NoRedirects)
@@ -121,11 +125,28 @@ class Courier:
             "webhook-signature": Webhook(self.secret).sign(message_id, now, data),
         }
         request = Request(url, data.encode(), headers, method="POST")  # noqa: S310 - `allowed` has seen the scheme
-        return await asyncio.to_thread(self._send, request)
+        fault = self._faults.take_webhook(url, data)
+        if fault is not None and fault.kind == "cut":
+            self._tally["webhook", "cut"] += 1
+            return True  # as whoever sent it sees it
+        if fault is not None and fault.kind == "delay":
+            await self._pace.sleep(timedelta(seconds=fault.seconds))
+        is_taken = await self._sent(request)
+        if fault is not None and fault.kind == "repeat":
+            await self._sent(request)
+        return is_taken
 
-    def _send(self, request: Request) -> bool:
+    async def _sent(self, request: Request) -> bool:
+        status = await asyncio.to_thread(self._send, request)
+        self._tally["webhook", str(status or "failed")] += 1
+        return status is not None and 200 <= status < 300
+
+    def _send(self, request: Request) -> int | None:
         try:
             with self._opener.open(request, timeout=_TIMEOUT_S) as reply:
-                return bool(200 <= reply.status < 300)
-        except (HTTPError, OSError):
-            return False
+                return int(reply.status)
+        except HTTPError as error:
+            error.close()
+            return error.code
+        except OSError:
+            return None

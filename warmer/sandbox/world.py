@@ -69,6 +69,7 @@ class World:
         self._agenda = Agenda(begin)
         self._ids = _random(seed, "ids")
         self._models = {model.slug: model for model in models}
+        self._pushed = {model.slug: len(model.versions) for model in self._models.values()}
         self._deployments: dict[str, Deployment] = {}
         self._pools: dict[str, Pool] = {}
         self._pool_of: dict[str, Pool] = {}  # by prediction id, while it is not over
@@ -208,14 +209,39 @@ class World:
         """Push a new latest version of a model, with its predecessor's schema unless another is given."""
         self.advance(now)
         model = self.model(slug)
+        self._pushed[slug] += 1
         version = Version(
-            id=version_id(slug, len(model.versions) + 1),
+            id=version_id(slug, self._pushed[slug]),
             created_at=now,
             openapi_schema=openapi_schema or model.latest.openapi_schema,
             cog_version=model.latest.cog_version,
         )
         self._models[slug] = replace(model, versions=(version, *model.versions))
         return version
+
+    def delete_version(self, now: datetime, slug: str, version: str) -> None:
+        """Delete a version of a model; its instances finish what they have.
+
+        Raises NotThereError where it is not there, ValueError for the only one of its model, or one that is deployed.
+        """
+        self.advance(now)
+        model = self.model(slug)
+        gone = self._version(model, version)
+        self._expect_not_deployed(slug, version)
+        self._models[slug] = replace(model, versions=tuple(one for one in model.versions if one != gone))
+        self._close_pools(f"{slug}:{version}")
+
+    def delete_model(self, now: datetime, slug: str) -> None:
+        """Delete a model; its instances finish what they have. ValueError for one that is deployed."""
+        self.advance(now)
+        self.model(slug)
+        self._expect_not_deployed(slug)
+        del self._models[slug]
+        self._close_pools(f"{slug}:")
+
+    def permit(self, slug: str, *, permitted: bool) -> None:
+        """Let the account see and run a model, or not any more. NotThereError for an unknown one."""
+        self._models[slug] = replace(self.model(slug), permitted=permitted)
 
     @property
     def deployments(self) -> tuple[Deployment, ...]:
@@ -283,6 +309,15 @@ class World:
         del self._deployments[slug]
 
     # Within
+
+    def _expect_not_deployed(self, slug: str, version: str | None = None) -> None:
+        for one in self._deployments.values():
+            if one.model == slug and version in (None, one.version):
+                raise ValueError(f"{one.slug} runs it: delete the deployment first")
+
+    def _close_pools(self, begins: str) -> None:
+        for key in [key for key in self._pools if key.startswith(begins)]:
+            self._pools.pop(key).retire()
 
     @staticmethod
     def _key(traits: Traits, version: Version, deployment: Deployment | None) -> str:

@@ -18,6 +18,7 @@ from warmer.sandbox.world import World
 _Value = TypeVar("_Value", Traits, Deployment, Account, Growth)
 
 _TOP = {"seed": int, "catalogue": bool, "account": dict, "models": dict, "deployments": dict}
+_MOST_VERSIONS = 1000
 _SCHEMA_OF = {
     Kind.TEXT: "text",
     Kind.IMAGES: "sdxl",
@@ -79,10 +80,12 @@ def _model(where: str, slug: str, table: dict[str, Any], known: Traits | None) -
     count = table.pop("versions", None)
     if count is not None:
         _expect(f"{where}.versions", count, int)
+        if not 1 <= count <= _MOST_VERSIONS:
+            raise ValueError(f"{where}.versions is {count}: use 1 to {_MOST_VERSIONS}")
     if known is None:
         kind = table.setdefault("kind", "text")
         table.setdefault("hardware", "gpu-t4")
-        if kind not in set(Kind):
+        if kind not in list(Kind):
             raise ValueError(f"{where}.kind: {kind!r} is unknown; use one of {', '.join(Kind)}")
         schema_name = schema_name or _SCHEMA_OF[Kind(kind)]
     if schema_name is not None or count is not None:
@@ -154,7 +157,7 @@ def _convert(where: str, value: Any, wanted: str) -> Any:
             except InvalidOperation:
                 raise ValueError(f'{where}: {value!r} is no amount; write it like "0.003"') from None
         case "Kind":
-            if value not in set(Kind):
+            if value not in list(Kind):
                 raise ValueError(f"{where}: {value!r} is unknown; use one of {', '.join(Kind)}")
             return Kind(value)
         case "tuple[str, ...]":

@@ -12,12 +12,22 @@ from starlette.routing import Route
 
 from warmer.core.health import Check, Health
 from warmer.core.plain import plain
-from warmer.ports import Vitals
+from warmer.errors import LedgerError
+from warmer.ports import Board, Console, Inbox, Vitals
+from warmer.web.api import Refusal, refused, routes, unwritten
+from warmer.web.hooks import hook_routes
 from warmer.web.metrics import CONTENT_TYPE, Metrics
+from warmer.web.page import page_routes
 
 
-def make_app(vitals: Vitals, metrics: Metrics) -> Starlette:
-    """The application over one daemon."""
+def make_app(
+    vitals: Vitals,
+    metrics: Metrics,
+    console: Console | None = None,
+    board: Board | None = None,
+    inbox: Inbox | None = None,
+) -> Starlette:
+    """The application over one daemon. Without `console`, `board` and `inbox` it only tells how that is."""
 
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("ok\n")  # that the loop turns is what it says
@@ -34,8 +44,11 @@ def make_app(vitals: Vitals, metrics: Metrics) -> Starlette:
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", give_metrics),
+            *([] if console is None or board is None else page_routes(board, console)),
+            *([] if console is None else routes(console)),
+            *([] if inbox is None else hook_routes(inbox)),
         ],
-        exception_handlers={404: _refused, 405: _refused, 500: _crashed},
+        exception_handlers={404: _refused, 405: _refused, 500: _crashed, Refusal: refused, LedgerError: unwritten},
     )
     app.router.redirect_slashes = False
     return app
@@ -65,10 +78,15 @@ def readiness(health: Health) -> dict[str, Any]:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - those handlers are called for nothing else
     what, hint = {
-        404: ("there is nothing here", "there are /healthz, /readyz and /metrics"),
-        405: (f"{request.method} is not answered here", "use GET"),
+        404: ("there is nothing here", "there are /, /healthz, /readyz, /metrics and what /openapi.json lists"),
+        405: (f"{request.method} is not answered here", f"use {' or '.join(sorted(_methods(error)))}"),
     }[error.status_code]
     return JSONResponse({"error": what, "hint": hint}, error.status_code, headers=error.headers)
+
+
+def _methods(error: HTTPException) -> list[str]:
+    """Those that are answered there."""
+    return [name for name in (error.headers or {}).get("Allow", "GET").split(", ") if name != "HEAD"]
 
 
 async def _crashed(request: Request, error: Exception) -> Response:

@@ -10,6 +10,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from warmer.core.spec import WEBHOOKS
+from warmer.ports import Inbox
+
 MISDIRECTED = 421
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::\d{0,5})?")
 
@@ -33,21 +36,27 @@ class Hosts:
 
     def allow(self, host: str) -> bool:
         """Whether `host`, with a port or without, is one of ours."""
-        found = _HOST.fullmatch(host.strip())
-        if found is None:
+        named = name_in(host)
+        if named is None:
             return False
-        named = found[1] or found[2].lower().removesuffix(".")
         address = _address(named)
         if address is None:
             return named in self._names
         return address.is_loopback or not self._is_local
 
 
+def name_in(host: str) -> str | None:
+    """The name or address in a Host header, without its port; None where there is none."""
+    found = _HOST.fullmatch(host.strip())
+    return None if found is None else found[1] or found[2].lower().removesuffix(".")
+
+
 class Border:
     """Turns away requests for another host; forbids guesses about what a reply is, and its keeping."""
 
-    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
-        self._app, self._hosts = app, hosts
+    def __init__(self, app: ASGIApp, hosts: Hosts, inbox: Inbox | None = None) -> None:
+        """Webhooks alone may name the host that `inbox` is called by: what is public is that path, not the page."""
+        self._app, self._hosts, self._inbox = app, hosts, inbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or turn away."""
@@ -56,11 +65,18 @@ class Border:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
-                headers["Cache-Control"] = "no-store"
+                headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        app = self._app if self._hosts.allow(Headers(scope=scope).get("host", "")) else _misdirected
+        app = self._app if self._is_ours(scope) else _misdirected
         await app(scope, receive, mark)
+
+    def _is_ours(self, scope: Scope) -> bool:
+        host = Headers(scope=scope).get("host", "")
+        if self._hosts.allow(host):
+            return True
+        public = None if self._inbox is None or scope["path"] != WEBHOOKS else self._inbox.host
+        return public is not None and name_in(host) == public
 
 
 _misdirected = JSONResponse(

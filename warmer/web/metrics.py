@@ -24,11 +24,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from warmer import __version__
 from warmer.core.beat import Observation, Request, Status, Verdict
 from warmer.core.health import Gauges, ModelGauges
 from warmer.core.price import Cost
-from warmer.ports import Vitals
+from warmer.core.standing import ACCOUNT_HOLDS, MODEL_HOLDS
+from warmer.ports import Hearing, Vitals
+from warmer.version import __version__
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 WAITS_S = (0.25, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
@@ -93,6 +94,7 @@ class _Tally:
     spent: _Spent = field(default_factory=_Spent)
     cost_unknown: int = 0
     calls: Counter[Verdict] = field(default_factory=Counter)
+    found: Counter[Verdict] = field(default_factory=Counter)
 
 
 class Metrics:
@@ -101,11 +103,13 @@ class Metrics:
     def __init__(self) -> None:
         self._models = defaultdict[str, _Tally](_Tally)
         self._lags = _Histogram(LAGS_S)
+        self._webhooks = Counter[Hearing]()
 
     def beat(self, seen: Observation) -> None:
         """A beat has ended."""
         tally = self._models[seen.model]
         tally.beats[seen.status] += 1
+        tally.found[seen.verdict] += 1
         if seen.wait_s is not None:
             tally.waits.setdefault(seen.verdict, _Histogram(WAITS_S)).add(seen.wait_s)
         if seen.run_s is not None:
@@ -127,6 +131,10 @@ class Metrics:
         """A tick began."""
         self._lags.add(late_s)
 
+    def webhook(self, heard: Hearing) -> None:
+        """A webhook came, or did not."""
+        self._webhooks[heard] += 1
+
     async def stream(self, vitals: Vitals) -> AsyncIterator[bytes]:
         """All there is, of the models in the file: one that has left it loses its counts.
 
@@ -136,7 +144,7 @@ class Metrics:
         for gone in self._models.keys() - gauges.models.keys():
             del self._models[gone]
         told = [_Told(name, self._models[name], now) for name, now in gauges.models.items()]
-        for text in _texts(_families(told, self._lags, gauges)):
+        for text in _texts(_families(told, self._lags, self._webhooks, gauges)):
             yield text
             await asyncio.sleep(0)  # a thousand models are some 50,000 lines: beats go on in between
 
@@ -177,14 +185,20 @@ def _texts(families: Iterable[Metric]) -> Iterator[bytes]:
         before = family.name
 
 
-def _families(told: Sequence[_Told], lags: _Histogram, gauges: Gauges) -> Iterator[Metric]:
+def _families(
+    told: Sequence[_Told], lags: _Histogram, webhooks: Mapping[Hearing, int], gauges: Gauges
+) -> Iterator[Metric]:
     """Every metric there is, of some models at a time: as objects, lines take ten times the space of their text."""
-    for make in (_beats, _waits, _runs, _costs, _costs_unknown, _requests, _idle_timeouts, _next_beats):
+    for make in _OF_MODELS:
         for first in range(0, len(told), _BATCH):
             yield make(told[first : first + _BATCH])
     lag = HistogramMetricFamily("warmer_schedule_lag_seconds", "How late ticks began after they were due.")
     lags.show(lag, [])
     yield lag
+    yield _filled(
+        CounterMetricFamily("warmer_webhooks", "Webhooks, by what became of them.", labels=["outcome"]),
+        (((heard,), webhooks[heard]) for heard in Hearing),
+    )
     yield from _of_now(gauges)
 
 
@@ -192,6 +206,15 @@ def _beats(told: Sequence[_Told]) -> Metric:
     return _filled(
         CounterMetricFamily("warmer_beats", "Beats that ended, by how.", labels=["model", "outcome"]),
         (((one.name, end), one.tally.beats[end]) for one in told for end in _ENDS),
+    )
+
+
+def _found(told: Sequence[_Told]) -> Metric:
+    return _filled(
+        CounterMetricFamily(
+            "warmer_beat_verdicts", "Beats that ended, by what they found.", labels=["model", "verdict"]
+        ),
+        (((one.name, verdict), one.tally.found[verdict]) for one in told for verdict in Verdict),
     )
 
 
@@ -258,7 +281,49 @@ def _next_beats(told: Sequence[_Told]) -> Metric:
     )
 
 
+def _intervals(told: Sequence[_Told]) -> Metric:
+    return _filled(
+        GaugeMetricFamily("warmer_interval_seconds", "The longest gap that beats owe the model now.", labels=["model"]),
+        (((one.name,), one.now.interval_s) for one in told if one.now.interval_s is not None),
+    )
+
+
+def _held(told: Sequence[_Told]) -> Metric:
+    return _filled(
+        GaugeMetricFamily(
+            "warmer_model_held",
+            "1 while the provider's answers keep the model from being warmed.",
+            labels=["model", "reason"],
+        ),
+        (((one.name, reason), float(one.now.held is reason)) for one in told for reason in MODEL_HOLDS),
+    )
+
+
+_OF_MODELS = (
+    _beats,
+    _found,
+    _waits,
+    _runs,
+    _costs,
+    _costs_unknown,
+    _requests,
+    _idle_timeouts,
+    _next_beats,
+    _intervals,
+    _held,
+)
+
+
 def _of_now(gauges: Gauges) -> Iterator[Metric]:
+    yield from _budgets(gauges)
+    yield _filled(
+        GaugeMetricFamily(
+            "warmer_account_held",
+            "1 while the provider's answers keep every model from being warmed.",
+            labels=["reason"],
+        ),
+        (((reason,), float(gauges.account_held is reason)) for reason in ACCOUNT_HOLDS),
+    )
     yield _filled(
         GaugeMetricFamily(
             "warmer_budget_remaining_usd",
@@ -284,6 +349,24 @@ def _of_now(gauges: Gauges) -> Iterator[Metric]:
     yield _filled(
         GaugeMetricFamily("warmer_build_info", "1, with what is running.", labels=["version", "python"]),
         [((__version__, platform.python_version()), 1)],
+    )
+
+
+def _budgets(gauges: Gauges) -> Iterator[Metric]:
+    caps = {(one.limit.cap.scope, one.limit.cap.period.value): one for one in gauges.spendings}
+    reached = {limit.cap for limit in gauges.reached}
+    labels = ["scope", "period"]
+    yield _filled(
+        GaugeMetricFamily("warmer_budget_limit_usd", "A cap of the file.", labels=labels),
+        ((cap, float(one.limit.cap.usd)) for cap, one in caps.items()),
+    )
+    yield _filled(
+        GaugeMetricFamily("warmer_budget_used_usd", "What counts against it, reservations too.", labels=labels),
+        ((cap, float(one.limit.cap.usd - one.left_usd)) for cap, one in caps.items()),
+    )
+    yield _filled(
+        GaugeMetricFamily("warmer_budget_reached", "1 while it leaves too little for another beat.", labels=labels),
+        ((cap, float(one.limit.cap in reached)) for cap, one in caps.items()),
     )
 
 

@@ -16,17 +16,18 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from warmer.core.spec import Listen
 from warmer.log import Event, get
-from warmer.ports import Vitals
+from warmer.ports import Board, Console, Inbox, Vitals
 from warmer.web.app import make_app
 from warmer.web.border import Border, Hosts
 from warmer.web.metrics import Metrics
+from warmer.web.page import EVENTS
 
 HEAD_BYTES = 16 * 1024
 """Of a request."""
 _IDLE_S = 5
 """How long a connection is kept for the next request."""
-_BACKLOG = 64
-"""Connections that wait to be taken."""
+_BACKLOG = 16
+"""Connections that wait to be taken. So many are taken in one turn of the loop, and beats wait for that turn."""
 _LEAVE_S = 1
 """What replies under way may take once the server is to stop."""
 
@@ -35,7 +36,7 @@ _LEAVE_S = 1
 class Limits:
     """What clients may take of the daemon, which needs its time and its sockets for beats."""
 
-    connections: int = 64  # at a time; one more is hung up on
+    connections: int = 64  # at a time, beside streams of events; one more is hung up on
     exchange_s: float = 20.0  # from a connection's beginning, or its last reply, to the end of the next one
 
 
@@ -48,7 +49,14 @@ class HttpListener:
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
-    async def open(self, at: Listen | None, vitals: Vitals) -> None:
+    async def open(
+        self,
+        at: Listen | None,
+        vitals: Vitals,
+        console: Console | None = None,
+        board: Board | None = None,
+        inbox: Inbox | None = None,
+    ) -> None:
         """Answer at `at`. Where that is where it answers already, nothing is touched."""
         if at == self._at:
             return
@@ -62,7 +70,7 @@ class HttpListener:
             return
         host, port = listening.getsockname()[:2]
         config = uvicorn.Config(
-            Border(make_app(vitals, self._metrics), Hosts(at.host, host)),
+            Border(make_app(vitals, self._metrics, console, board, inbox), Hosts(at.host, host), inbox),
             # All that uvicorn does with it is to call it.
             http=cast("type[asyncio.Protocol]", partial(_Protocol, limits=self._limits)),
             ws="none",
@@ -75,6 +83,7 @@ class HttpListener:
             timeout_keep_alive=_IDLE_S,
             timeout_graceful_shutdown=_LEAVE_S,
             h11_max_incomplete_event_size=HEAD_BYTES,
+            backlog=_BACKLOG,
         )
         self._at, self._server = at, _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]), name="http")
@@ -106,7 +115,8 @@ class _Protocol(H11Protocol):
         self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        is_one_too_many = len(self.connections) >= self._limits.connections
+        asking = sum(not one.is_streaming for one in self.connections if isinstance(one, _Protocol))
+        is_one_too_many = asking >= self._limits.connections
         super().connection_made(transport)
         if is_one_too_many:
             transport.abort()
@@ -125,7 +135,21 @@ class _Protocol(H11Protocol):
         if self._end is not None:
             self._end.cancel()
         # uvicorn waits for ever for a request that was begun, and for a client that does not read.
-        self._end = self.loop.call_later(self._limits.exchange_s, self.transport.abort)
+        self._end = self.loop.call_later(self._limits.exchange_s, self._over)
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether it is told events, for as long as it likes."""
+        cycle = self.cycle
+        under_way = cycle is not None and cycle.response_started and not cycle.response_complete
+        return under_way and bool(cycle.scope["path"] == EVENTS)
+
+    def _over(self) -> None:
+        # A stream goes on while its client takes what it is told.
+        if self.is_streaming and not self.transport.get_write_buffer_size():
+            self._begin()
+        else:
+            self.transport.abort()
 
 
 async def _bind(at: Listen) -> socket.socket:

@@ -1,9 +1,11 @@
 "use strict";
-// Draws each .chart from the JSON beside it, in the colours of the page's style, and again when these or its width change.
+// Draws each .chart from the JSON beside it, in the colours of the page's style, and again when these, its width or, as the event
+// "retold" says, the JSON change.
 addEventListener("DOMContentLoaded", () => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   for (const place of document.querySelectorAll(".chart")) {
-    const data = JSON.parse(place.nextElementSibling.textContent);
+    const read = () => JSON.parse(place.nextElementSibling.textContent);
+    let data = read();
     place.replaceChildren();
     const chart = echarts.init(place, null, { renderer: "svg" });
     const draw = () => {
@@ -12,6 +14,10 @@ addEventListener("DOMContentLoaded", () => {
       charts[place.dataset.chart](chart, data, colour);
     };
     draw();
+    place.addEventListener("retold", () => {
+      data = read();
+      draw();
+    });
     dark.addEventListener("change", draw);
     let width = place.clientWidth;
     new ResizeObserver(() => {

@@ -11,7 +11,7 @@ import numpy as np
 from warmer.core.backtest.replay import Replay
 from warmer.core.backtest.trace import SECOND, Times, Trace
 from warmer.core.backtest.world import World
-from warmer.core.units import from_micros, to_micros
+from warmer.core.units import to_whole_micros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,5 +88,5 @@ def row(
         boot_seconds=sum(one.boots for one in replays) / SECOND,
         online_seconds=sum(one.online for one in replays) / SECOND,
         added_latency_s=AddedLatency.of(waits, requests),
-        cost_usd=None if per_second is None else from_micros(to_micros(beat_seconds * per_second)),
+        cost_usd=None if per_second is None else to_whole_micros(beat_seconds * per_second),
     )

@@ -6,12 +6,15 @@ time-out lies, no more. P(cold | g) = e + (1 - 2e) P(T < g), e the share of verd
 
 from __future__ import annotations
 
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import exp, inf, isfinite, log
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from warmer.core.idle_timeout.shapes import GAP_STEP, SHORTEST_S, TAIL, Floats, all_shapes
 
@@ -55,7 +58,6 @@ KNOWN = 1.35
 
 _E = np.array(list(MISREADS))[:, None]
 _LN_STEP = 0.001
-Packed = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ class IdleTimeout:
     doubted_s: float | None = None
     """A gap whose cold verdict was so unlikely that a second heartbeat has to confirm it."""
 
-    _packed_mass: Packed
+    _packed_mass: bytes
     _prior: Floats  # what was thought of each shape at first
     _known_s: float | None = None  # the interval when it was last known
     _is_held: bool = False  # the interval is kept up, for one more find, against a cold verdict
@@ -158,6 +160,46 @@ class IdleTimeout:
             _is_held=False,
         )
 
+    def told(self) -> dict[str, Any]:
+        """All of it, as JSON takes it. Only of a belief that began with what is usually thought."""
+        return {
+            "rules": _rules(),
+            "interval_s": self.interval_s,
+            "median_s": self.median_s,
+            "band_s": list(self.band_s),
+            "gaps": self.gaps,
+            "changed": self.changed,
+            "doubted_s": self.doubted_s,
+            "mass": b64encode(self._packed_mass).decode(),
+            "known_s": self._known_s,
+            "is_held": self._is_held,
+        }
+
+    @classmethod
+    def retold(cls, told: Mapping[str, Any]) -> IdleTimeout:
+        """From what `told` gave. Raises ValueError, KeyError or TypeError for all else, beliefs by other rules too."""
+        if told["rules"] != _rules():
+            raise ValueError("it was learned by other rules")
+        low_s, high_s = map(float, told["band_s"])
+        return cls(
+            interval_s=float(told["interval_s"]),
+            median_s=float(told["median_s"]),
+            band_s=(low_s, high_s),
+            gaps=int(told["gaps"]),
+            changed=int(told["changed"]),
+            doubted_s=_seconds(told["doubted_s"]),
+            _packed_mass=_checked(b64decode(told["mass"])),
+            _prior=cls.unknown()._prior,
+            _known_s=_seconds(told["known_s"]),
+            _is_held=bool(told["is_held"]),
+        )
+
+    def gone(self, gaps_s: Sequence[float]) -> tuple[float, ...]:
+        """How likely an instance is gone after it has been idle for so long, for each gap."""
+        shapes = all_shapes()
+        curve = np.minimum(shapes.curve(self._mass.sum(axis=0)), 1.0)
+        return tuple(np.interp(np.log(np.maximum(gaps_s, 1.0)), shapes.log_gap, curve).tolist())
+
     def next_gap_s(self, *, risk_per_s: float, longest_s: float = inf) -> tuple[float, bool]:
         """The gap to leave before the next heartbeat, and whether that heartbeat is a probe.
 
@@ -181,7 +223,8 @@ class IdleTimeout:
     @property
     def _mass(self) -> Floats:
         """What is thought of each share of misreads (rows) with each shape (columns)."""
-        mass: Floats = np.exp(self._packed_mass * -_LN_STEP) * self._prior
+        below = np.frombuffer(zlib.decompress(self._packed_mass), np.uint16).reshape(len(_E), -1)
+        mass: Floats = np.exp(below * -_LN_STEP) * self._prior
         mass /= mass.sum()
         return mass
 
@@ -231,13 +274,34 @@ class IdleTimeout:
         return exp(float(shapes.log_gap[first + best])) if worth[best] > PROBE_TELLS else None
 
 
-def _packed(mass: Floats, prior: Floats) -> Packed:
-    """`mass` over the prior, below its highest, in thousandths of ln: a thousand models have a belief each."""
+@cache
+def _rules() -> str:
+    """What beliefs are made by: one that was made by other rules is no belief here. The first number counts changes."""
+    return f"1 {zlib.crc32(IdleTimeout.unknown()._prior.tobytes()):08x}"
+
+
+def _packed(mass: Floats, prior: Floats) -> bytes:
+    """`mass` over the prior, below its highest, in thousandths of ln: a thousand models have a belief each.
+
+    Most of it is alike, so that the quickest compression leaves a third.
+    """
     ratio = np.log(mass / prior)
     below = (ratio.max() - ratio) / _LN_STEP + 0.5
-    packed: Packed = np.minimum(below, np.iinfo(np.uint16).max).astype(np.uint16)
-    packed.flags.writeable = False
+    return zlib.compress(np.minimum(below, np.iinfo(np.uint16).max).astype(np.uint16).tobytes(), 1)
+
+
+def _checked(packed: bytes) -> bytes:
+    try:
+        size = len(zlib.decompress(packed))
+    except zlib.error as exc:
+        raise ValueError(f"no belief: {exc}") from exc
+    if size != np.uint16().nbytes * len(_E) * len(all_shapes().early):
+        raise ValueError("a belief about other shapes")
     return packed
+
+
+def _seconds(told: object) -> float | None:
+    return None if told is None else float(str(told))
 
 
 def _interval_s(mass: Floats) -> float:

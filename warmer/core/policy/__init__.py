@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from warmer.core.beat import Reason
+from warmer.core.override import binding, heeded
 from warmer.core.policy.action import Action, Rest, Warm
 from warmer.core.policy.adaptive import adaptive
 from warmer.core.policy.aware import aware
@@ -33,11 +35,24 @@ _POLICIES: dict[PolicyName, Policy] = {
 def decide(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
     """Whether to warm `spec` at `now`, with exactly one reason.
 
-    What binds every policy comes first: the hours, a hold on the model or its account, the beat that is still out. What
-    is left of a budget comes last: it stops what would be sent.
+    What binds every policy comes first: a pause, the hours, a hold on the model or its account, the beat that is still
+    out. What is left of a budget comes last: it stops what would be sent.
     A window begins early by the lead, in which a model that is cold has the time to boot.
     """
-    is_open = spec.hours.contains(now)
+    override, heeding = binding(state.overrides, now), heeded(spec, state.overrides, now)
+    until = None if override is None else override.until
+    if heeding is None:
+        return Rest(reason=Reason.PAUSED, until=until)
+    action = _decide(now, state, heeding)
+    if isinstance(action, Rest):
+        sooner = until is not None and (action.until is None or until < action.until)
+        return replace(action, until=until) if sooner else action
+    by_file = heeding.policy is spec.policy and spec.hours.contains(now)
+    return action if heeding is spec or by_file else Warm(reason=Reason.ORDERED)
+
+
+def _decide(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
+    is_open = state.asked or spec.hours.contains(now)
     if not is_open:
         opens = spec.hours.next_open(now)
         begins = None if opens is None else opens - lead_of(state, spec)
@@ -47,7 +62,7 @@ def decide(now: datetime, state: ModelState, spec: ModelSpec) -> Action:
         return Rest(reason=state.hold.reason, until=state.hold.until)
     if state.in_flight_since is not None:
         return Rest(reason=Reason.IN_FLIGHT, until=now + spec.interval)
-    action = _POLICIES[spec.policy](now, state, spec)
+    action = Warm(reason=Reason.ORDERED) if state.asked else _POLICIES[spec.policy](now, state, spec)
     if isinstance(action, Rest):
         return action
     if state.budget is not None:

@@ -1,0 +1,131 @@
+"""What the page shows agrees with what the ledger has, is read in small parts, and is kept for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine.stage import BLIP, LLAMA, SDXL, START, Host, file_of, ledger_at, model
+
+from warmer.charts.board import events_page, model_page, money_page, overview_page
+from warmer.core.beat import Reason, Verdict
+from warmer.core.spec import PolicyName
+from warmer.core.why import WHY
+from warmer.engine.board import Board
+from warmer.engine.daemon import Daemon
+from warmer.engine.journal import WAITING_AT_MOST, Journal
+from warmer.log import Event, configure, get
+from warmer.sandbox.world import World
+from warmer.testing import VirtualClock, VirtualSchedule, run
+
+MODELS = (model(LLAMA, every=50), model(SDXL, policy=PolicyName.ADAPTIVE), model(BLIP, policy=PolicyName.OBSERVE))
+
+
+def staged(db: Path, scene: Any, seconds: float = 2 * 3600) -> None:
+    async def play() -> None:
+        clock, world = VirtualClock(START), World(begin=START, seed=1)
+        spec = file_of(*MODELS)
+        daemon = Daemon(
+            spec,
+            load=lambda: spec,
+            connect=lambda new: Host(world, clock, clock),
+            ledger=ledger_at(db),
+            clock=clock,
+            schedule=VirtualSchedule,
+        )
+        serving = asyncio.ensure_future(daemon.run(watch=False, signals=False))
+
+        async def visit() -> None:
+            for _ in range(int(seconds // 600)):
+                await clock.sleep(600)
+                world.create(clock.now(), LLAMA, dict(world.model(LLAMA).default_example or {}), caller="customer")
+
+        visiting = asyncio.ensure_future(visit())
+        await clock.sleep(seconds)
+        await visiting
+        await scene(daemon._board, ledger_at(db), clock)
+        daemon.stop()
+        await serving
+
+    run(play())
+
+
+def test_figures_are_those_of_the_ledger_and_every_view_can_be_drawn(db: Path) -> None:
+    async def scene(board: Board, ledger: Any, clock: VirtualClock) -> None:
+        beats, calls = list(ledger.beats()), list(ledger.requests())
+        view = await board.overview()
+        assert [line.now.model for line in view.lines] == [LLAMA, SDXL, BLIP]
+        assert sum(line.day.beats for line in view.lines) == len(beats)
+        assert view.week is not None
+        assert view.week_before is not None
+        assert view.week.calls == sum(line.day.calls for line in view.lines) == len(calls) > 5
+        assert view.week.cold == sum(call.verdict is Verdict.COLD for call in calls)
+        assert view.week_before.calls == 0
+        assert view.today.settled_usd == sum(beat.cost_usd for beat in beats)
+        assert LLAMA in overview_page(view)
+
+        one = await board.model(LLAMA)
+        own = [beat for beat in beats if beat.model == LLAMA]
+        assert sum(one.beats_by_hour.values()) == len(own)
+        assert sum(map(sum, one.week_of_calls)) * 4 == len(calls)
+        assert sum(spent.known_usd for spent in one.spent) == sum(beat.cost_usd for beat in own)
+        assert len(one.met) == len(own) + len(calls)
+        assert one.steps is not None
+        assert one.line.idle_timeout is not None
+        assert one.steps[-1].median_s == pytest.approx(one.line.idle_timeout.median_s)
+        assert "Why, lately" in model_page(one)
+
+        money = await board.money()
+        assert sum(spent.known_usd for spent in money.spent) == view.today.settled_usd
+        assert "this month" in money_page(money)
+        assert "found cold" in events_page(await board.events())
+        assert (await board.overview(find="SDXL")).found == 1
+        with pytest.raises(KeyError):
+            await board.model("acme/none")
+
+    staged(db, scene)
+
+
+def test_however_many_look_the_ledger_is_asked_once_for_a_moment(db: Path) -> None:
+    async def scene(board: Board, ledger: Any, clock: VirtualClock) -> None:
+        first, second = await asyncio.gather(board.overview(), board.overview())
+        assert first is second
+        await clock.sleep(1)
+        assert await board.overview() is first
+        await clock.sleep(2)
+        assert (await board.overview()).at - first.at == timedelta(seconds=3)
+
+    staged(db, scene, seconds=60)
+
+
+def test_who_follows_too_slowly_is_left_and_the_others_go_on(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with (tmp_path / "log").open("w") as out:
+            configure(stream=out, json=True, secrets=["hush-hush"])
+            journal = Journal()
+            with journal.kept(), journal.follow() as slow, journal.follow() as quick:
+                for number in range(WAITING_AT_MOST + 1):
+                    get().warning(Event.CONFIG_REJECTED, problem=f"hush-hush {number}")
+                    await asyncio.sleep(0)
+                    line = await quick.get()
+                    assert line is not None
+                    assert line["problem"] == f"*** {number}"
+                told = [slow.get_nowait() for _ in range(slow.qsize())]
+                assert told[-1] is None
+                assert len(told) == WAITING_AT_MOST
+                assert journal.lines[-1]["problem"] == f"*** {WAITING_AT_MOST}"
+                get().info(Event.BEAT_DONE, model=LLAMA)
+                await asyncio.sleep(0)
+                assert (await quick.get() or {})["event"] == Event.BEAT_DONE
+                assert journal.lines[-1]["event"] == Event.CONFIG_REJECTED  # the ledger has the beats
+                journal.end()
+                assert await quick.get() is None
+
+    asyncio.run(scene())
+
+
+def test_every_reason_is_said_in_words() -> None:
+    assert set(WHY) == set(Reason)
