@@ -7,14 +7,16 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Context, Decimal
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.table import Table
 
-from warmer.core.insight import Percentiles, Summary
 from warmer.core.plain import plain
+
+if TYPE_CHECKING:
+    from warmer.core.insight import Percentiles, Summary
 
 _PIPE_WIDTH = 100_000
 """Columns of a pipe: a table there is cut nowhere, so that `grep` and `awk` find whole cells."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import time
 import urllib.request
 from collections import Counter
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.ports import free_port
 from harness.processes import PATIENCE_S, Daemon, Desk, Sandbox
 
 SLUGS = [f"acme/model-{number}" for number in range(6)]
@@ -31,8 +31,7 @@ def sandbox(start_sandbox: Callable[..., Sandbox], tmp_path: Path) -> Sandbox:
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+    return free_port()
 
 
 def written(desk: Desk, port: int, name: str, top: str = "", every_s: int = 2) -> str:

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.ports import free_port
+
 _OPERATIONS = (
     ("create", rb"POST \S*/predictions "),
     ("cancel", rb"POST \S*/predictions/[^/ ]+/cancel "),
@@ -66,7 +68,7 @@ class Wire:
         self.asked: list[Asked] = []
         self.made: dict[str, Asked] = {}
         """The creates that were carried out, by the id of what came of them."""
-        self._port = 0
+        self._port = free_port()
         self._server: asyncio.Server | None = None
         self._open = set[asyncio.Task[Any]]()
         self._swallowing = list[socket.socket]()
@@ -89,7 +91,6 @@ class Wire:
             await self._drop()
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-            self._port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         """From now on nobody is there: what is under way breaks off, and connections are refused."""

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 import pytest
+from harness.ports import refusing_port
 from harness.receiver import Receiver
 
 from warmer import log
@@ -101,9 +102,8 @@ def test_no_part_of_an_address_is_logged_whatever_becomes_of_it() -> None:
         finally:
             await people.close()
 
-    with Receiver() as receiver:
-        port = receiver.port
-    failures, ping = asyncio.run(scene(port))
+    with refusing_port() as port:
+        failures, ping = asyncio.run(scene(port))
     assert failures.keys() == {"env:TO", "env:MAIL"}
     assert ping == "no answer: ConnectError"
     assert SECRET not in out.getvalue() + str(failures) + ping

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from harness.ports import refusing_port
 
 from warmer import errors
 from warmer.core.lost import find_lost
@@ -185,14 +186,13 @@ def test_a_reply_that_never_ends_is_given_up(server: Any, client: Any, request_f
     asyncio.run(scene())
 
 
-def test_where_nobody_listens_the_create_certainly_never_arrived(server: Any, client: Any, request_for: Any) -> None:
+def test_where_nobody_listens_the_create_certainly_never_arrived(client: Any, request_for: Any) -> None:
     async def scene() -> None:
-        async with server(None) as site:
-            url = site.url
-        replicate = client(base_url=f"{url}/v1")
-        with pytest.raises(errors.Unreachable, match="base_url"):
-            await replicate.create(request_for())
-        await replicate.close()
+        with refusing_port() as port:
+            replicate = client(base_url=f"http://127.0.0.1:{port}/v1")
+            with pytest.raises(errors.Unreachable, match="base_url"):
+                await replicate.create(request_for())
+            await replicate.close()
 
     asyncio.run(scene())
 

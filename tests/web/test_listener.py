@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from harness.ports import free_port
 from web.vitals import Told
 
 from warmer.core.health import Health
@@ -29,11 +30,6 @@ async def ask(port: int, path: str = "/healthz") -> int:
 def port_of(lines: list[Any]) -> int:
     opened = [line for line in lines if line["event"] == Event.WEB_OPENED]
     return httpx.URL(opened[-1]["url"]).port or 0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 async def hung_up(reader: asyncio.StreamReader) -> bytes:
@@ -93,7 +89,7 @@ def test_it_is_tried_again_at_the_next_reload(lines: list[Any]) -> None:
 
 def test_it_moves_and_ends_and_begins_again_and_stays_where_it_is(lines: list[Any]) -> None:
     async def scene() -> None:
-        listener, first, second = HttpListener(Metrics()), Listen(port=free_port()), Listen(port=0)
+        listener, first, second = HttpListener(Metrics()), Listen(port=free_port()), Listen(port=free_port())
         await listener.open(first, Told())
         assert await ask(first.port) == 200
         await listener.open(second, Told())

@@ -14,12 +14,12 @@ import typer
 
 from warmer.cli.options import ConfigOption, JsonOption, SinceOption
 from warmer.core.beat import Request
-from warmer.core.insight import Summary
 from warmer.core.spec import Spec
 from warmer.ports import Ledger
 
 if TYPE_CHECKING:
     from warmer.charts.report import Table
+    from warmer.core.insight import Summary
     from warmer.core.shadow import Score, Shadow
 
 SHADOW_HEADERS = ("model", "how", "policy", "beats", "cold", "cost")

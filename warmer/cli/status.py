@@ -17,7 +17,6 @@ from warmer.cli.budgets import spending_facts, spendings_of
 from warmer.cli.options import ConfigOption, JsonOption
 from warmer.cli.overrides import told
 from warmer.core.price import FREE, Known
-from warmer.core.rollup import BeatSums
 from warmer.core.spec import ModelSpec, PolicyName, Spec
 from warmer.ports import Ledger
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from warmer.core.idle_timeout import IdleTimeout
     from warmer.core.override import Override
     from warmer.core.prospect import Prospect
+    from warmer.core.rollup import BeatSums
     from warmer.core.state import Hold
     from warmer.core.worth import Goal
     from warmer.engine.learning import Learning
@@ -50,7 +50,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     learning = Learning(lambda: spec.models)
     alone = left_alone(spec, ledger, now)
     midnight = now.astimezone(spec.zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    today = defaultdict[str, list[BeatSums]](list)
+    today: dict[str, list[BeatSums]] = defaultdict(list)
     for one in ledger.beat_sums(midnight, spec.zone):
         today[one.model].append(one)
     overrides = read_overrides(ledger)

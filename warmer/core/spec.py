@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from warmer.core.budget import Cap
+from warmer.core.endpoint import Endpoint
 from warmer.core.hours import ActiveHours
 from warmer.core.price import TABLE, Billing, Price, PriceTable, price_of
 
@@ -63,21 +64,28 @@ class TargetKind(StrEnum):
 
     MODEL = "model"
     DEPLOYMENT = "deployment"
+    COG = "cog"
+    URL = "url"
+
+    @property
+    def is_of_an_account(self) -> bool:
+        """Whether it is called through an account at Replicate, which lists all calls of it."""
+        return self in (TargetKind.MODEL, TargetKind.DEPLOYMENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A model or a deployment at the provider."""
+    """A model or a deployment at the provider, or a server that is called by its own address."""
 
     kind: TargetKind
-    owner: str
-    name: str
-    version: str | None = None  # pinned; None is the latest. Always None for a deployment
+    owner: str  # empty for a server
+    name: str  # of a server its address
+    version: str | None = None  # pinned; None is the latest. Always None for what is no model
 
     @property
     def slug(self) -> str:
-        """`owner/name`."""
-        return f"{self.owner}/{self.name}"
+        """`owner/name`; the address of a server."""
+        return f"{self.owner}/{self.name}" if self.owner else self.name
 
     def __str__(self) -> str:
         return f"{self.slug}:{self.version}" if self.version else self.slug
@@ -101,12 +109,29 @@ class AccountSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CogServer:
+    """A Cog server that is called by its own address."""
+
+    url: str  # without a slash at its end
+
+    @property
+    def label(self) -> str:
+        """What tells one server from another."""
+        return self.url
+
+
+Host = AccountSpec | CogServer | Endpoint
+"""What beats are sent through. One that fails says nothing of another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """One model to keep warm, exactly as the file asked for it."""
 
     name: str  # the key in every log line and ledger row
     target: Target
     hours: ActiveHours
+    host: Host | None = None  # None: the file's own account
     policy: PolicyName = PolicyName.AWARE
     every: timedelta | None = None  # longest gap allowed; None is `auto`
     lead: timedelta | None = None  # how long before opening the first beat goes out; None is `auto`
@@ -216,6 +241,15 @@ class Spec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {model.name: model for model in self.models})
+
+    def host_of(self, model: ModelSpec) -> Host:
+        """What the beats of `model` are sent through."""
+        return model.host or self.account
+
+    @property
+    def hosts(self) -> Mapping[str, Host]:
+        """What the beats of all models are sent through, each once, by its label; in the order of the models."""
+        return {host.label: host for host in map(self.host_of, self.models)}
 
     @property
     def shared_as(self) -> str | None:

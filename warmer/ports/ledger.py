@@ -5,28 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from warmer.core.beat import (
-    Answer,
-    BeatKey,
-    Claim,
-    Observation,
-    OpenBeat,
-    Prediction,
-    Reason,
-    Request,
-    Use,
-    Verdict,
-)
-from warmer.core.board import Calls, Marks, Met
-from warmer.core.budget import Limit, Spending
-from warmer.core.floor import Floor, Spell
-from warmer.core.history import Evidence, History
-from warmer.core.listing import Import
-from warmer.core.price import Cost, Price
-from warmer.core.rollup import NEWEST_BEATS, NEWEST_CALLS, BeatSums, CallSums
+if TYPE_CHECKING:  # heavy, and here only named
+    from warmer.core.beat import (
+        Answer,
+        BeatKey,
+        Claim,
+        Observation,
+        OpenBeat,
+        Prediction,
+        Reason,
+        Request,
+        Use,
+        Verdict,
+    )
+    from warmer.core.board import Calls, Marks, Met
+    from warmer.core.budget import Limit, Spending
+    from warmer.core.floor import Floor, Spell
+    from warmer.core.history import Evidence, History
+    from warmer.core.listing import Import
+    from warmer.core.price import Cost, Price
+    from warmer.core.rollup import BeatSums, CallSums
 
 T = TypeVar("T")
 
@@ -245,8 +246,8 @@ class Ledger(Notes, Protocol):
         *,
         beats: timedelta,
         calls: timedelta,
-        newest_beats: int = NEWEST_BEATS,
-        newest_calls: int = NEWEST_CALLS,
+        newest_beats: int = ...,
+        newest_calls: int = ...,
     ) -> bool:
         """Let some more of the model's beats and calls go that are so old and no more needed. False where none is left.
 

@@ -7,22 +7,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from warmer.core.beat import (
-    Observation,
-    Request,
-)
-from warmer.core.board import EventsView, ModelView, MoneyView, Overview
-from warmer.core.health import Gauges, Health
-from warmer.core.now import ModelDetail, ModelNow
-from warmer.core.override import Overrides
-from warmer.core.policy import Action
-from warmer.core.price import Cost
-from warmer.core.spec import Listen
-from warmer.core.told import Told
-from warmer.core.trial import Trial
-from warmer.core.warmth import Warmth
+if TYPE_CHECKING:  # heavy, and here only named
+    from warmer.core.beat import (
+        Observation,
+        Request,
+    )
+    from warmer.core.board import EventsView, ModelView, MoneyView, Overview
+    from warmer.core.health import Gauges, Health
+    from warmer.core.now import ModelDetail, ModelNow
+    from warmer.core.override import Overrides
+    from warmer.core.policy import Action
+    from warmer.core.price import Cost
+    from warmer.core.spec import Listen
+    from warmer.core.told import Told
+    from warmer.core.trial import Trial
+    from warmer.core.warmth import Warmth
 
 
 class Vitals(Protocol):

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from warmer.core.beat import (
-    BeatRequest,
-    Contract,
-    Prediction,
-)
-from warmer.core.floor import Instances
-from warmer.core.health import Member
-from warmer.core.listing import Page
-from warmer.core.spec import Target
+if TYPE_CHECKING:  # heavy, and here only named
+    from warmer.core.beat import (
+        BeatRequest,
+        Contract,
+        Prediction,
+    )
+    from warmer.core.floor import Instances
+    from warmer.core.health import Member
+    from warmer.core.listing import Page
+    from warmer.core.spec import Target
 
 RECENT_AT_MOST = 10_000
 """How many predictions `Provider.recent` gives. An account that may create 600 a minute makes as many in 17 minutes,
