@@ -1,32 +1,33 @@
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from harness.postgres import Server
 from harness.processes import PATIENCE_S, Desk, Sandbox, environment
+from harness.started import Started
 
 
 @pytest.fixture
 def start_sandbox(tmp_path: Path) -> Iterator[Callable[..., Sandbox]]:
-    processes: list[subprocess.Popen[str]] = []
+    processes: list[Started] = []
 
     def start(*args: str) -> Sandbox:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "warmer", "sandbox", *args],
-            cwd=tmp_path,
-            env=environment(tmp_path),
-            stdout=subprocess.PIPE,
-            text=True,
+        said = tmp_path / f"sandbox-{len(processes)}.txt"
+        said.touch()
+        process = Started(
+            ("sandbox", *args), tmp_path, environment(tmp_path), stdin=Path(os.devnull), stdout=said, stderr=said
         )
         processes.append(process)
-        assert process.stdout is not None
-        first = process.stdout.readline()
+        end = time.monotonic() + PATIENCE_S
+        while "\n" not in (first := said.read_text()):
+            assert process.poll() is None and time.monotonic() < end, first
+            time.sleep(0.02)
         assert first.startswith("listening http://127.0.0.1:"), first
-        return Sandbox(first.removeprefix("listening ").strip())
+        return Sandbox(first.splitlines()[0].removeprefix("listening "))
 
     yield start
     for process in processes:

@@ -3,17 +3,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
+import tempfile
 import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.started import Started
+
 CANARY = "r8_warmer_CanaryThatMustNotSing"
 PATIENCE_S = 60.0
 """How long anything may take before a test gives up; nothing is asserted about times shorter than that."""
+_COMMAND_WITHIN_S = 120.0
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -35,7 +37,7 @@ class Ran:
 class Daemon:
     """A `warmer` process whose log lines are read as they come."""
 
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+    def __init__(self, process: Started, log: Path) -> None:
         self.process, self.log = process, log
 
     def lines(self) -> list[dict[str, Any]]:
@@ -116,30 +118,21 @@ class Desk:
         )
 
     def run(self, *args: str, stdin: str | None = None, **env: str) -> Ran:
-        done = subprocess.run(
-            [sys.executable, "-m", "warmer", *args],
-            cwd=self.folder,
-            env=environment(self.folder, **env),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            given, out, err = (Path(folder) / name for name in ("in", "out", "err"))
+            given.write_text(stdin or "", encoding="utf-8")
+            process = Started(args, self.folder, environment(self.folder, **env), stdin=given, stdout=out, stderr=err)
+            try:
+                code = process.wait(_COMMAND_WITHIN_S)
+            finally:
+                process.kill()
+            return Ran(code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
 
     def start(self, *args: str, **env: str) -> Daemon:
         log = self.folder / f"log-{len(self._daemons)}.jsonl"
-        with log.open("w") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "warmer", *args],
-                cwd=self.folder,
-                env=environment(self.folder, **env),
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        daemon = Daemon(process, log)
+        log.write_text("")
+        env = environment(self.folder, **env)
+        daemon = Daemon(Started(args, self.folder, env, stdin=Path(os.devnull), stdout=log, stderr=log), log)
         self._daemons.append(daemon)
         return daemon
 
