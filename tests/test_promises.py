@@ -115,7 +115,7 @@ def test_promise_2_a_create_is_never_repeated_on_doubt(db: Path) -> None:
             stage.host.refusing.clear()
             await stage.until(60 * (number + 1))
             looked.append((len(stage.host.sent) - before[0], len(stage.host.listed) - before[1]))
-            waiting = await stage.recovery.sweep(stage.account, stage.spec)
+            waiting = await stage.recovery.sweep(stage.accounts)
             await stage.recovery.settled()
             assert not waiting
         stage.host.losing_replies = 0

@@ -18,7 +18,7 @@ from warmer.core.backtest.compare import Comparison, compare
 from warmer.core.backtest.policies import REFERENCES, Settings, policy
 from warmer.core.backtest.trace import Trace, microseconds
 from warmer.core.backtest.world import World
-from warmer.core.spec import Spec
+from warmer.core.spec import AccountSpec, Spec
 from warmer.core.told import Told
 from warmer.core.warmth import Warmth
 from warmer.engine.daemon import Daemon
@@ -54,7 +54,7 @@ class Warmer:
         self._daemon = Daemon(
             _silent(self._spec),
             load=lambda: _silent(load_config(self._spec.path)),
-            connect=wiring.accounts_of(clock, ledger),
+            connect=wiring.hosts_of(self._spec, clock, ledger),
             ledger=ledger,
             clock=clock,
             schedule=wiring.schedule_of(self._spec),
@@ -172,5 +172,13 @@ class _Ready(Supervisor):
 def _silent(spec: Spec) -> Spec:
     """`spec` for one that nobody can call."""
     return replace(
-        spec, listen=None, public_url=None, admin_token=None, account=replace(spec.account, webhook_url=None)
+        spec,
+        listen=None,
+        public_url=None,
+        admin_token=None,
+        account=replace(spec.account, webhook_url=None),
+        models=tuple(
+            replace(model, host=replace(model.host, webhook_url=None)) if isinstance(model.host, AccountSpec) else model
+            for model in spec.models
+        ),
     )

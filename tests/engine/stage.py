@@ -16,8 +16,10 @@ from warmer.core.floor import Instances
 from warmer.core.hours import ActiveHours
 from warmer.core.listing import Page
 from warmer.core.price import price_of
+from warmer.core.spec import Host as SpecHost
 from warmer.core.spec import ModelSpec, PolicyName, Spec, Target, TargetKind
 from warmer.engine.account import Account
+from warmer.engine.accounts import Accounts
 from warmer.engine.daemon import Daemon
 from warmer.engine.desk import Desk
 from warmer.engine.fleet import Fleet
@@ -163,6 +165,11 @@ class Host(WorldProvider):
         self.closed = True
 
 
+def accounts_of(spec: Spec, account: Account) -> Accounts:
+    """All of `spec` by the one account."""
+    return Accounts(spec=spec, each=dict.fromkeys(spec.hosts, account), budgets=account.heartbeat.budgets)
+
+
 class Stage:
     """Everything there is in one process, put together by hand. Make it inside the virtual loop."""
 
@@ -178,7 +185,7 @@ class Stage:
         self.desk = Desk(self.ledger)
         self.account = self.account_over(self.host)
         self.ticks: list[tuple[datetime, Tick]] = []
-        self.fleet = Fleet(self.spec, self.account, self.clock, on_tick=self._note, **fleet)
+        self.fleet = Fleet(self.spec, accounts_of(self.spec, self.account), self.clock, on_tick=self._note, **fleet)
         self.timers = VirtualSchedule(self.fleet.due)
         self.recovery = Recovery(self.desk, self.clock, lambda: self.account.outgoing.out, self.fleet.poke)
         self.sweeping: asyncio.Future[None] | None = None
@@ -191,6 +198,10 @@ class Stage:
             lambda: self.fleet.spec.models,
             called=lambda name: self.fleet.called(name),
         )
+
+    @property
+    def accounts(self) -> Accounts:
+        return accounts_of(self.fleet.spec, self.account)
 
     def _note(self, tick: Tick) -> None:
         self.ticks.append((self.true.now(), tick))
@@ -206,9 +217,7 @@ class Stage:
 
     def take_over(self) -> None:
         """Start, and follow what a process before has left open, as the daemon does."""
-        self.sweeping = asyncio.ensure_future(
-            self.recovery.keep_on(lambda: self.account, lambda: self.spec, at_start=True)
-        )
+        self.sweeping = asyncio.ensure_future(self.recovery.keep_on(lambda: self.accounts, at_start=True))
         self.start()
 
     async def until(self, seconds: float) -> None:
@@ -329,7 +338,7 @@ class Play:
             **daemon,
         )
 
-    def _connect(self, _: Spec) -> Provider:
+    def _connect(self, _: SpecHost) -> Provider:
         self.hosts.append(Host(self.world, self.true, self.clock))
         self.hosts[-1].latency_s = self.latency_s
         return self.hosts[-1]

@@ -177,7 +177,7 @@ async def floors(stage: Stage, chance: Random) -> None:
         await stage.until(minute * 60.0)
         life = Floors(stage.desk, stage.clock, lambda: stage.spec.models)
         stage.host.losing_changes += chance.random() < 0.02
-        await life.sweep(stage.account, stage.spec)
+        await life.sweep(stage.accounts)
         if chance.random() < 0.2:
             await asyncio.sleep(chance.uniform(0, 0.4))
             await life.abandon()

@@ -128,7 +128,7 @@ def test_what_a_dead_process_had_out_is_settled_from_the_account_s_list(db: Path
         assert [beat.prediction_id for beat in stage.ledger.open_beats()] == [None]
         again = stage.another_process()
         await asyncio.sleep(40)
-        await again.recovery.sweep(again.account, again.spec)
+        await again.recovery.sweep(again.accounts)
         await again.recovery.settled()
         (beat,) = again.beats()
         assert beat.cost_usd is not None
@@ -147,7 +147,7 @@ def test_what_a_dead_process_never_sent_is_given_back_at_its_deadline(db: Path) 
         await stage.die()
         again = stage.another_process()
         await asyncio.sleep(40)
-        await again.recovery.sweep(again.account, again.spec)
+        await again.recovery.sweep(again.accounts)
         await again.recovery.settled()
         assert left(again) == Decimal("0.0005")
         await asyncio.sleep(21)

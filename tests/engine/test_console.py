@@ -63,11 +63,11 @@ def test_a_call_that_the_list_shows_too_is_counted_once(db: Path, by_id: bool, i
             made = play.world.create(play.true.now(), BLIP, INPUT, caller="customer")
             if not is_first:
                 await asyncio.sleep(2)
-                await play.daemon._fleet.account.traffic.refresh()
+                await play.daemon._fleet.accounts.own.traffic.refresh()
             call = told(play, prediction_id=made.id if by_id else None)
             assert await console(play).tell(call) is is_first
             await asyncio.sleep(10)
-            await play.daemon._fleet.account.traffic.refresh()
+            await play.daemon._fleet.accounts.own.traffic.refresh()
             await asyncio.sleep(100)
         (seen,) = calls(db)
         assert seen.prediction_id == made.id
@@ -111,7 +111,7 @@ def test_told_calls_do_not_hide_those_that_nobody_told(db: Path) -> None:
         async with Play(db, file_of(model(BLIP, policy=PolicyName.OBSERVE)), world=play.world) as after:
             after.true.step(timedelta(seconds=60))
             after.clock.step(timedelta(seconds=60))
-            await after.daemon._fleet.account.traffic.refresh()
+            await after.daemon._fleet.accounts.own.traffic.refresh()
         assert {call.prediction_id for call in calls(db)} == {seen.id, "elsewhere"}
 
     run(scene())

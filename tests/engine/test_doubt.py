@@ -56,9 +56,7 @@ def test_a_beat_that_is_nowhere_to_be_found_is_unknown_and_not_repeated_before_t
 def test_where_the_list_cannot_be_read_either_the_beat_stays_open_until_it_can(db: Path) -> None:
     async def scene() -> None:
         stage = Stage(db, model(BLIP, every=300, traffic=False))
-        sweeping = asyncio.ensure_future(
-            stage.recovery.keep_on(lambda: stage.account, lambda: stage.spec, at_start=True)
-        )
+        sweeping = asyncio.ensure_future(stage.recovery.keep_on(lambda: stage.accounts, at_start=True))
         stage.host.losing_replies = 1
         stage.host.refusing["recent"] = Unreachable("no route")
         stage.start()
@@ -110,9 +108,7 @@ def test_a_crash_at_any_moment_loses_no_beat_and_sends_none_twice(db: Path, seco
         assert first.beats() == []
 
         next_life = first.another_process()
-        sweeping = asyncio.ensure_future(
-            next_life.recovery.keep_on(lambda: next_life.account, lambda: next_life.spec, at_start=True)
-        )
+        sweeping = asyncio.ensure_future(next_life.recovery.keep_on(lambda: next_life.accounts, at_start=True))
         next_life.start()
         await first.until(230)
         calls = first.created()
@@ -144,7 +140,7 @@ def test_a_beat_of_another_living_process_is_left_to_it(db: Path) -> None:
         other = stage.another_process()
         stage.start()
         await stage.until(5)
-        assert await other.recovery.sweep(other.account, other.spec) is True
+        assert await other.recovery.sweep(other.accounts) is True
         assert other.recovery.following == set()
         await stage.until(30)
         await stage.leave()
@@ -161,9 +157,7 @@ def test_a_beat_that_the_provider_forgot_does_not_hold_its_model_for_ever(db: Pa
         await stage.die()
         later = stage.another_process()
         later.host.refusing["read"] = Unavailable("404: no such prediction")
-        sweeping = asyncio.ensure_future(
-            later.recovery.keep_on(lambda: later.account, lambda: later.spec, at_start=True)
-        )
+        sweeping = asyncio.ensure_future(later.recovery.keep_on(lambda: later.accounts, at_start=True))
         await stage.until(200)
         (seen,) = stage.beats()
         assert (seen.status, seen.cost_usd) == (Status.UNKNOWN, None)
@@ -184,7 +178,7 @@ def test_a_claim_from_before_the_clock_was_set_back_is_picked_up_all_the_same(db
         later = stage.another_process()
         later.clock.step(-timedelta(days=1))
         await stage.until(60)
-        await later.recovery.sweep(later.account, later.spec)
+        await later.recovery.sweep(later.accounts)
         await later.recovery.settled()
         assert stage.ledger.open_beats() == ()
 

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, TypeVar
 
 import pytest
-from engine.stage import START, Host, file_of, ledger_at, model
+from engine.stage import START, Host, accounts_of, file_of, ledger_at, model
 
 from warmer.core.budget import Cap, Period
 from warmer.core.floor import Instances
@@ -103,7 +103,7 @@ class Life:
         host = MortalHost(world, clock, desk._fate, chance)
         account = Account.over(host, desk, clock, lambda: spec.models)
         self.floors = Floors(desk, clock, lambda: spec.models)
-        self._living = asyncio.ensure_future(self.floors.keep_on(lambda: account, lambda: spec))
+        self._living = asyncio.ensure_future(self.floors.keep_on(lambda: accounts_of(spec, account)))
         self._fate = desk._fate
 
     async def until(self, moment: float) -> bool:

@@ -81,7 +81,7 @@ def members(
         first = first or one
         one.true = one.host.true = first.true
         one.account = one.account_over(one.host)  # by the time of all
-        one.fleet.account = one.account
+        one.fleet.accounts = one.accounts
         made.append(one)
     return made
 

@@ -62,7 +62,7 @@ def test_what_cannot_be_asked_now_is_left_to_the_next_sweep(db: Path) -> None:
         assert len(first.ledger.open_beats()) == 1
         del other.host.refusing["recent"]
         await first.until(40)
-        await other.recovery.sweep(other.account, other.spec)
+        await other.recovery.sweep(other.accounts)
         await other.recovery.settled()
         assert first.ledger.open_beats() == ()
         assert len(first.beats()) == 1

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from engine.stage import START, Stage, fixed, traits
+from engine.stage import START, Stage, accounts_of, fixed, traits
 
 from warmer.core.hours import ActiveHours
 from warmer.core.spec import ModelSpec, Spec
@@ -71,7 +71,7 @@ def test_neither_is_a_reload_that_changes_every_model(db: Path) -> None:
         stage.start()
         await asyncio.sleep(2.3 * EVERY_S)
         changed = Spec(zone=stage.spec.zone, models=tuple(entries(EVERY_S - 1)))
-        stage.fleet.apply(changed, stage.account)
+        stage.fleet.apply(spec := changed, accounts_of(spec, stage.account))
         await asyncio.sleep(3 * EVERY_S)
         await stage.leave()
         assert busiest(stage) < 2 * MEAN

@@ -34,7 +34,7 @@ class Cron:
         host.refusing = self.refusing
         code = await once(
             self.spec,
-            provider=host,
+            connect=lambda _: host,
             ledger=self.ledger(),
             clock=self.clock,
             lasting=None if lasting is None else timedelta(seconds=lasting),

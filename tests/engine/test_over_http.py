@@ -96,7 +96,7 @@ def test_low_credit_meets_no_second_429_within_a_minute(tmp_path: Path) -> None:
         daemon = Daemon(
             spec,
             load=lambda: spec,
-            connect=lambda new: Replicate(new.account, TOKEN, clock),
+            connect=lambda new: Replicate(new, TOKEN, clock),
             ledger=open_ledger(f"sqlite:///{tmp_path}/ledger.db"),
             clock=clock,
             schedule=lambda on_due: LocalSchedule(on_due, speed=15.0),
@@ -129,7 +129,7 @@ def test_twenty_models_without_credit_try_once_a_pause_and_all_go_on_by_themselv
         daemon = Daemon(
             spec,
             load=lambda: spec,
-            connect=lambda new: Replicate(new.account, TOKEN, clock),
+            connect=lambda new: Replicate(new, TOKEN, clock),
             ledger=open_ledger(f"sqlite:///{tmp_path}/ledger.db"),
             clock=clock,
             schedule=lambda on_due: LocalSchedule(on_due, speed=speed),

@@ -26,9 +26,9 @@ def begin(stage: Stage) -> asyncio.Future[None]:
     work = _Pass(
         spec=stage.spec,
         own=stage.spec,
-        account=stage.account,
+        accounts=stage.accounts,
         floors=floors,
-        alerting=Alerting(stage.desk, stage.clock, lambda: stage.spec, lambda: stage.account),
+        alerting=Alerting(stage.desk, stage.clock, lambda: stage.spec, lambda: stage.accounts),
         desk=stage.desk,
         clock=stage.clock,
     )

@@ -13,7 +13,7 @@ from engine.stage import BLIP, LLAMA, SDXL, START, WHISPER, Loader, Play, gaps
 from harness.swaps import MISSING, SETTLED_S, Swapper, Texts, standing
 
 from warmer import config
-from warmer.core.spec import Spec
+from warmer.core.spec import AccountSpec, Host, Spec
 from warmer.errors import UsageError
 from warmer.log import Event
 from warmer.ports import Provider
@@ -36,10 +36,10 @@ class FromFile(Loader):
 class Tokens(Play):
     """Where one of the tokens is not there."""
 
-    def _connect(self, spec: Spec) -> Provider:
-        if str(spec.account.token) == MISSING:
+    def _connect(self, host: Host) -> Provider:
+        if isinstance(host, AccountSpec) and str(host.token) == MISSING:
             raise UsageError("replicate.token: the variable is not set")
-        return super()._connect(spec)
+        return super()._connect(host)
 
 
 def test_a_thousand_swaps_apply_each_good_file_whole_and_nothing_of_a_bad_one(

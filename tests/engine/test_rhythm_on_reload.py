@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from engine.stage import BLIP, LLAMA, SDXL, WHISPER, Play, Stage, file_of, fixed, model
+from engine.stage import BLIP, LLAMA, SDXL, WHISPER, Play, Stage, accounts_of, file_of, fixed, model
 
 from warmer.core.beat import Status
 from warmer.core.spec import AccountSpec
@@ -170,7 +170,7 @@ def test_a_changed_model_forgets_that_it_was_disabled_and_others_stay_held(db: P
         stage.start()
         await stage.until(20)
         tried = len(stage.host.sent)
-        stage.fleet.apply(file_of(fixed(BLIP, 31), fixed(LLAMA, 30)), stage.account)
+        stage.fleet.apply(spec := file_of(fixed(BLIP, 31), fixed(LLAMA, 30)), accounts_of(spec, stage.account))
         await stage.until(60)
         assert len(stage.host.sent) == tried  # credit is the account's matter: another interval does not buy any
         await stage.leave()

@@ -15,7 +15,7 @@ from typing import TypeVar
 from zoneinfo import TZPATH, ZoneInfo
 
 import pytest
-from engine.stage import BLIP, LLAMA, START, WHISPER, Stage, fixed, gaps, model, when
+from engine.stage import BLIP, LLAMA, START, WHISPER, Stage, accounts_of, fixed, gaps, model, when
 from harness.processes import environment
 
 from warmer.core.hours import ActiveHours
@@ -115,7 +115,7 @@ def test_a_clock_set_between_a_decision_and_the_timer_that_follows_from_it_silen
     async def scene(path: Path, number: int) -> list[float]:
         stage = Stage(path, model(LLAMA, every=40, traffic=False))
         stage.desk = SetMeanwhile(stage, number, step)
-        stage.fleet = Fleet(stage.spec, stage.account_over(stage.host), stage.clock)
+        stage.fleet = Fleet(stage.spec, accounts_of(stage.spec, stage.account_over(stage.host)), stage.clock)
         stage.timers = VirtualSchedule(stage.fleet.due)
         await stage.play(180)
         return created(stage, stage.spec.models[0])

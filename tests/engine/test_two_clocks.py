@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from engine.stage import BLIP, LLAMA, Host, Stage, fixed, gaps, model, when
+from engine.stage import BLIP, LLAMA, Host, Stage, accounts_of, fixed, gaps, model, when
 
 from warmer.core.beat import BeatRequest, Prediction, Status
 from warmer.core.spec import ModelSpec
@@ -36,7 +36,7 @@ def test_a_beat_that_another_process_gave_up_for_lost_is_recorded_by_the_one_tha
         if is_set:
             sender.clock.step(timedelta(seconds=50))
             other.clock.step(timedelta(seconds=50))
-        await other.recovery.sweep(other.account, other.spec)  # to it the claim is old, and the list does not show it
+        await other.recovery.sweep(other.accounts)  # to it the claim is old, and the list does not show it
         await other.recovery.settled()
         assert [beat.status for beat in sender.beats()][-1] is Status.UNKNOWN
         await asyncio.sleep(200)
@@ -96,8 +96,8 @@ class Torn(Host):
 
 def torn(stage: Stage) -> Torn:
     host = Torn(stage.world, stage.true, stage.clock)
-    stage.fleet = Fleet(stage.spec, stage.account_over(host), stage.clock)
-    stage.account, stage.timers = stage.fleet.account, VirtualSchedule(stage.fleet.due)
+    stage.fleet = Fleet(stage.spec, accounts_of(stage.spec, stage.account_over(host)), stage.clock)
+    stage.account, stage.timers = stage.fleet.accounts.own, VirtualSchedule(stage.fleet.due)
     return host
 
 

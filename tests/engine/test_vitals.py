@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from engine.stage import ALWAYS, LLAMA, SDXL, Play, Stage, file_of, fixed, model, when
+from engine.stage import ALWAYS, LLAMA, SDXL, Play, Stage, accounts_of, file_of, fixed, model, when
 
 from warmer.core.beat import Reason
 from warmer.core.budget import Cap, Period
@@ -205,7 +205,10 @@ def test_a_budget_is_told_as_reached_until_its_day_is_over_or_the_file_has_anoth
         assert health.ready
         assert (await vitals.gauges()).remaining_usd["all models"] < Decimal("0.05")
         raised = replace(daily, usd=Decimal("9"))
-        stage.fleet.apply(replace(stage.spec, models=(replace(stage.spec.models[0], caps=(raised,)),)), stage.account)
+        stage.fleet.apply(
+            spec := replace(stage.spec, models=(replace(stage.spec.models[0], caps=(raised,)),)),
+            accounts_of(spec, stage.account),
+        )
         assert (await vitals.health()).reached == ()
         await stage.leave()
 
@@ -263,7 +266,7 @@ def test_each_model_of_the_file_is_measured_and_no_other(db: Path) -> None:
         assert 0 < low <= median <= high
         assert gauges.models[SDXL].idle_timeout_s == {}  # one beat has left no gap yet
         assert gauges.models[SDXL].next_at == stage.fleet.next_at(SDXL)
-        stage.fleet.apply(file_of(fixed(SDXL, 3600)), stage.account)
+        stage.fleet.apply(spec := file_of(fixed(SDXL, 3600)), accounts_of(spec, stage.account))
         assert (await vitals.gauges()).models.keys() == {SDXL}
         await stage.leave()
 

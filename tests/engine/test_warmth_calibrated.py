@@ -41,7 +41,7 @@ async def week(db: Path, seed: int) -> list[Case]:
         model(WARMED, hours=NOONS),
     ]
     stage = Stage(db, *entries, world=world)
-    answers, chance = Answers(stage.desk, stage.clock, lambda: stage.account), Random(seed)
+    answers, chance = Answers(stage.desk, stage.clock, lambda: stage.accounts), Random(seed)
 
     async def visit(slug: str) -> None:
         visits = Random(f"{seed}/{slug}")

@@ -110,8 +110,8 @@ def live(
             spec,
             load=lambda: config.load(file),
             connect=lambda new: Replicate(
-                new.account,
-                config.read_secret(new.account.token, os.environ),
+                new,
+                config.read_secret(new.token, os.environ),
                 clock,
                 notes=ledger if is_shared else None,
                 timeout_s=timeout_s,

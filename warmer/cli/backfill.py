@@ -38,9 +38,12 @@ def backfill(
     from warmer.cli import wiring
 
     spec = wiring.load(config)
-    models = [model for model in spec.models if model.traffic]
+    models = [model for model in spec.models if model.traffic and spec.host_of(model) == spec.account]
     if not models:
-        raise UsageError(f"{spec.path}: `traffic` is off for every model. Leave it out where calls are to be imported")
+        raise UsageError(
+            f"{spec.path}: no model of the account under `replicate` has its `traffic` read. Leave `traffic: off` out "
+            "where calls are to be imported"
+        )
     wiring.start_log(spec, sys.stderr)
     with progress("asking", 1.0) as step:
 
@@ -88,7 +91,7 @@ async def _import(spec: Spec, models: list[ModelSpec], back: timedelta, told: To
     from warmer.engine.desk import Desk
 
     clock = SystemClock()
-    provider = wiring.provider_of(spec, clock)
+    provider = wiring.hosts_of(spec, clock)(spec.account)
     desk = Desk(wiring.ledger_of(spec))
     work = asyncio.ensure_future(Backfill(models, provider, desk, clock, told).run(back))
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -145,14 +145,18 @@ async def _ask(spec: Spec) -> tuple[list[dict[str, Any]], int]:
     from warmer.cli import wiring
     from warmer.clock import SystemClock
 
-    provider = wiring.provider_of(spec, SystemClock())
+    connect = wiring.hosts_of(spec, SystemClock())
     answers, code = list[dict[str, Any]](), 0
+    providers = {label: connect(host) for label, host in spec.hosts.items()}
     try:
         for model in spec.models:
+            provider = providers[spec.host_of(model).label]
             try:
                 answers.append(_answer(model, await provider.describe(model.target)))
-            except (AccountRefused, CreditExhausted):
-                raise  # every other model would get the same answer
+            except (AccountRefused, CreditExhausted) as exc:
+                if len(providers) == 1:
+                    raise  # every other model would get the same answer
+                answers.append(_refusal(model, str(exc)))
             except ModelRefused as exc:
                 answers.append(_refusal(model, f"{exc}; {model.where_of(exc.key)}: {exc.hint}"))
             except ProviderError as exc:
@@ -160,7 +164,8 @@ async def _ask(spec: Spec) -> tuple[list[dict[str, Any]], int]:
             if answers[-1]["answer"] != _FINE:
                 code = ProviderError.exit_code
     finally:
-        await provider.close()
+        for provider in providers.values():
+            await provider.close()
     return answers, code
 
 

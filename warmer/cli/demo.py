@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
 from warmer.cli import wiring
 from warmer.cli.options import JsonOption, duration
-from warmer.core.spec import Spec
+from warmer.core.spec import AccountSpec, Host, Spec
 from warmer.ports import Clock, Provider
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ async def _play(spec: Spec, lasting: timedelta, speed: float, seed: int, *, line
         clock = FastClock(server.now(), speed)
         spec = replace(spec, account=replace(spec.account, base_url=f"{server.url}/v1"))
 
-        def connect(new: Spec) -> Provider:
-            return Replicate(new.account, _TOKEN, clock)
+        def connect(host: Host) -> Provider:
+            return Replicate(cast("AccountSpec", host), _TOKEN, clock)
 
         log.configure(stream=lines, json=True, secrets=[_TOKEN], now=clock.now)
         daemon = Daemon(
@@ -105,7 +105,7 @@ async def _play(spec: Spec, lasting: timedelta, speed: float, seed: int, *, line
             watching.cancel()
         daemon.stop()
         await serving
-        await _read_the_rest(spec, connect(spec), clock)
+        await _read_the_rest(spec, connect(spec.account), clock)
     return Outcome.of(spec, server.world, visits, begin=begin, lasting=lasting, seed=seed)
 
 

@@ -72,7 +72,7 @@ async def _facts(wanted: str, spec: Spec | None) -> dict[str, Any]:
         except ConfigError as exc:
             raise UsageError(f"{wanted!r}: {exc.faults[0].problem} ({exc.faults[0].hint})") from exc
         spec, found = (replace(lone, account=spec.account) if spec else lone), lone.models[0]
-    provider = wiring.provider_of(spec, SystemClock())
+    provider = wiring.hosts_of(spec, SystemClock())(spec.host_of(found))
     try:
         contract = await provider.describe(found.target)
         versions = await provider.versions(found.target)

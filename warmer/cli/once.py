@@ -63,12 +63,12 @@ def once(
         ledger = wiring.ledger_of(spec)
         return await pass_over(
             spec,
-            provider=wiring.provider_of(spec, clock, ledger),
+            connect=wiring.hosts_of(spec, clock, ledger),
             ledger=ledger,
             clock=clock,
             lasting=lasting,
             shard=shard,
-            holds_as=spec.account.label,
+            keeps_holds=True,
             retry=retry,
             contacts=wiring.contacts_of(spec),
         )

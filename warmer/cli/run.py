@@ -39,7 +39,7 @@ def run(
         daemon = Daemon(
             spec,
             load=lambda: configuration.load(Path(spec.path), only_file=True),
-            connect=wiring.accounts_of(clock, ledger),
+            connect=wiring.hosts_of(spec, clock, ledger),
             ledger=ledger,
             clock=clock,
             listener=HttpListener(metrics),

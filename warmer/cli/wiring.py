@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from warmer import config, log
-from warmer.core.spec import Engine, Spec
+from warmer.core.spec import AccountSpec, Engine, Host, Spec
 from warmer.errors import UsageError
-from warmer.ports import Clock, Contacts, Ledger, OnDue, Schedule
+from warmer.ports import Clock, Contacts, Ledger, OnDue, Provider, Schedule
 
 if TYPE_CHECKING:  # heavy: what uses them imports them
+    from warmer.engine.accounts import Connect
     from warmer.ledger import Upkeep
     from warmer.providers.replicate import Replicate
 
@@ -69,9 +70,9 @@ def contacts_of(spec: Spec) -> Contacts | None:
     return ContactsByApprise(to, ping)
 
 
-def _token_of(spec: Spec) -> str:
+def _token_of(account: AccountSpec) -> str:
     """The account's, masked from now on in the log. Raises UsageError, naming the reference, where it is not there."""
-    token = config.read_secret(spec.account.token, os.environ)
+    token = config.read_secret(account.token, os.environ)
     log.mask(token)
     return token
 
@@ -85,32 +86,26 @@ def _password_of(spec: Spec) -> str | None:
     return password
 
 
-def provider_of(
-    spec: Spec,
-    clock: Clock,
-    ledger: Ledger | None = None,
-    before: Replicate | None = None,
-) -> Replicate:
-    """The file's account. Reads the token now, which is masked in the log before it is used; raises UsageError, naming
-    the reference, where it cannot.
+def hosts_of(spec: Spec, clock: Clock, ledger: Ledger | None = None) -> Connect:
+    """What opens the hosts of `spec`, and of the files that follow it.
 
-    Where processes share the beats, those with the same `ledger` keep to the account's rate together. `before`: that of
-    the file before, at whose pace the same account goes on.
+    The token of each is read then, and masked in the log before it is used; raises UsageError, naming the reference,
+    where it cannot be. Where processes share the beats, those with the same `ledger` keep to an account's rate
+    together. An account that is opened once more goes on at the pace it had.
     """
-    from warmer.providers.replicate import Replicate
-
     notes = ledger if spec.engine is Engine.SHARED else None
-    return Replicate(spec.account, _token_of(spec), clock, notes=notes, before=before, mask=log.mask)
+    opened: dict[tuple[str, str], Replicate] = {}
 
+    def connect(host: Host) -> Provider:
+        from warmer.providers.replicate import Replicate
 
-def accounts_of(clock: Clock, ledger: Ledger) -> Callable[[Spec], Replicate]:
-    """What opens the account of each file in force, one after another. Raises UsageError where a token is missing."""
-    latest: Replicate | None = None
-
-    def connect(spec: Spec) -> Replicate:
-        nonlocal latest
-        latest = provider_of(spec, clock, ledger, before=latest)
-        return latest
+        if not isinstance(host, AccountSpec):
+            raise TypeError(f"nothing opens {host.label}")
+        token = _token_of(host)
+        key = (host.base_url, token)
+        before = opened.get(key)
+        opened[key] = Replicate(host, token, clock, notes=notes, before=before, mask=log.mask)
+        return opened[key]
 
     return connect
 
@@ -132,7 +127,9 @@ def schedule_of(spec: Spec) -> Callable[[OnDue], Schedule]:
 def start_log(spec: Spec, stream: TextIO | None = None) -> None:
     """Log to `stream` (default: stdout), with the file's secrets masked. Raises UsageError where one cannot be read:
     before anything was begun."""
-    _token_of(spec)
+    for host in spec.hosts.values():
+        if isinstance(host, AccountSpec):
+            _token_of(host)
     _password_of(spec)
     log.configure(stream=stream or sys.stdout)
 

@@ -96,18 +96,23 @@ def parse(text: bytes, *, path: str, in_force: Spec | None = None) -> Spec:
     if shape is None or faults:
         raise faults.error()
     given = _given(shape)
+    webhook_url = _webhook_url(given.get("public_url"))
+    accounts = {
+        name: AccountSpec(name=name, **_given(one), webhook_url=webhook_url)
+        for name, one in given.get("accounts", {}).items()
+    }
     defaults = _given(given.get("defaults"))
     return Spec(
         zone=given.get("timezone", ZoneInfo("UTC")),
         models=tuple(
             replace(
-                _model(entry, defaults, given, table),
+                _model(entry, defaults, given, accounts, table),
                 where=f"{path}:{document.place(('models', at)).line}",
                 places=_places(document, at, path),
             )
             for at, entry in enumerate(shape.models)
         ),
-        account=AccountSpec(**_given(given.get("replicate")), webhook_url=_webhook_url(given.get("public_url"))),
+        account=AccountSpec(**_given(given.get("replicate")), webhook_url=webhook_url),
         prices=given.get("prices"),
         ledger=given.get("ledger"),
         listen=given.get("listen", Listen()),
@@ -129,7 +134,13 @@ def _webhook_url(public_url: str | None) -> str | None:
 _AS_GIVEN = ("policy", "every", "lead", "instances", "shadow", "input", "billing", "deadline", "alerts", "traffic")
 
 
-def _model(entry: ModelShape, defaults: Mapping[str, Any], file: Mapping[str, Any], table: PriceTable) -> ModelSpec:
+def _model(
+    entry: ModelShape,
+    defaults: Mapping[str, Any],
+    file: Mapping[str, Any],
+    accounts: Mapping[str, AccountSpec],
+    table: PriceTable,
+) -> ModelSpec:
     own = _given(entry)
     both = {**defaults, **own}
     if both.get("policy") is PolicyName.FLOOR:
@@ -140,6 +151,7 @@ def _model(entry: ModelShape, defaults: Mapping[str, Any], file: Mapping[str, An
     return ModelSpec(
         name=name,
         target=target,
+        host=accounts.get(both.get("account", "")),
         hours=ActiveHours(lines=tuple(both.get("hours", ("24/7",))), zone=zone, country=country),
         caps=(*_caps(both.get("budget"), name), *_caps(file.get("budget"), None)),
         # Price and hardware are two ways to say one thing: an entry's own, either of them, goes before the defaults'.

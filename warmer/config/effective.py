@@ -11,7 +11,7 @@ import yaml
 
 from warmer.config.document import CORE_SCHEMA
 from warmer.core.price import Price
-from warmer.core.spec import Alerts, ModelSpec, PolicyName, Spec, TargetKind
+from warmer.core.spec import AccountSpec, Alerts, ModelSpec, PolicyName, Spec, TargetKind
 from warmer.core.units import format_duration
 
 _OF_BEATS = frozenset({"every", "input", "deadline", "measure"})
@@ -45,14 +45,20 @@ def show(spec: Spec) -> dict[str, Any]:
     shown["engine"] = str(spec.engine)
     if budget := _budget(spec.models[0], own=False):
         shown["budget"] = budget
-    shown["replicate"] = {
-        "token": str(spec.account.token),
-        "base_url": spec.account.base_url,
-        "creates_per_minute": spec.account.creates_per_minute,
-        "reads_per_minute": spec.account.reads_per_minute,
-    }
+    shown["replicate"] = _account(spec.account)
+    if named := {host.name: host for host in spec.hosts.values() if isinstance(host, AccountSpec) and host.name}:
+        shown["accounts"] = {name: _account(host) for name, host in named.items()}
     shown["models"] = [_heeded(model) for model in spec.models]
     return shown
+
+
+def _account(account: AccountSpec) -> dict[str, Any]:
+    return {
+        "token": str(account.token),
+        "base_url": account.base_url,
+        "creates_per_minute": account.creates_per_minute,
+        "reads_per_minute": account.reads_per_minute,
+    }
 
 
 def _heeded(model: ModelSpec) -> dict[str, Any]:
@@ -79,6 +85,8 @@ def entry(model: ModelSpec) -> dict[str, Any]:
         shown["cold_target"] = f"{(Decimal(str(model.cold_target)) * 100).normalize():f}%"
     if model.cold_start_price is not None:
         shown["cold_start_price"] = model.cold_start_price
+    if isinstance(model.host, AccountSpec):
+        shown["account"] = model.host.name
     if model.policy is PolicyName.FLOOR:
         shown["instances"] = model.instances
     if model.shadow is not None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, TypeGuard
 
 from warmer.config.document import Document
-from warmer.config.faults import Faults, Place, quote
+from warmer.config.faults import Faults, Place, quote, suggest
 from warmer.config.shape import BudgetShape, ModelShape
 from warmer.core.budget import Period
 from warmer.core.price import Billing
@@ -34,6 +34,7 @@ def check_entries(document: Document, faults: Faults) -> None:
         if isinstance(entry, dict):
             target = _check_target(entry, at, document, faults)
             _check_name(entry, target, at, document, faults, named)
+            _check_account(entry, ("models", at, "account"), root, document, faults)
             shared = defaults if isinstance(defaults, dict) else {}
             _check_billing(entry, shared, target, at, document, faults)
             _check_aim(entry, shared, at, document, faults)
@@ -41,6 +42,7 @@ def check_entries(document: Document, faults: Faults) -> None:
             _check_budget(entry.get("budget"), ("models", at, "budget"), root, document, faults)
     _check_budget(root.get("budget"), ("budget",), root, document, faults)
     if isinstance(defaults, dict):
+        _check_account(defaults, ("defaults", "account"), root, document, faults)
         _check_budget(defaults.get("budget"), ("defaults", "budget"), root, document, faults)
     if isinstance(defaults, dict) and defaults.keys() >= _BOTH_AIMS:
         faults.add(document.key_place(("defaults", "cold_start_price")), *_TWO_AIMS)
@@ -84,6 +86,17 @@ def _check_name(
         problem = f"{quote(name)} is already the name of the model on line {first.line}"
         faults.add(place, problem, "remove one, or tell them apart with `name:`")
     named.setdefault(name, place)
+
+
+def _check_account(
+    keys: Mapping[str, Any], path: tuple[str | int, ...], root: Mapping[str, Any], document: Document, faults: Faults
+) -> None:
+    """The account that is named is one of the file."""
+    name, accounts = keys.get("account"), root.get("accounts")
+    known = accounts if isinstance(accounts, dict) else {}
+    if isinstance(name, str) and name not in known:
+        hint = suggest(name, known) if known else f"write `accounts: {{{name}: {{token: env:NAME}}}}` at the top level"
+        faults.add(document.place(path), f"there is no account {quote(name)} under `accounts`", hint)
 
 
 def _check_billing(

@@ -71,6 +71,12 @@ def _refs(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+def _accounts(value: Any) -> Any:
+    if not isinstance(value, dict) or not value:
+        raise WrongValueError("`accounts` is no mapping of names to accounts", f"write {OtherAccountShape.example}")
+    return value
+
+
 def _entries(value: Any) -> Any:
     if not isinstance(value, list) or not value:
         raise WrongValueError("`models` is no list of at least one model", "write `models: [{model: owner/name}]`")
@@ -274,6 +280,17 @@ class AccountShape(_Mapping):
     )
 
 
+class OtherAccountShape(AccountShape):
+    """One more account at Replicate, beside the one under `replicate`."""
+
+    example = "accounts: {acme: {token: env:ACME_API_TOKEN}}"
+
+    token: Secret = Field(
+        description="Where the API token is read from: env:NAME, file:PATH or credential:NAME (systemd).",
+        examples=["env:ACME_API_TOKEN"],
+    )
+
+
 class DefaultsShape(_Mapping):
     """Any key of a model; holds for every model that does not say otherwise."""
 
@@ -340,6 +357,7 @@ class DefaultsShape(_Mapping):
         "`first_token` times the first token of each beat, of a model that streams.", "first_token", default="off"
     )
     alerts: AlertsOf = _key("`off` sends no alerts of the model alone.", "off", default="on")
+    account: Name = _key("Which of `accounts` it is called through; without it the one under `replicate`.", "acme")
     traffic: Traffic = _key(
         "`auto` reads customers' calls from the account's prediction list, `off` does not.", "off", default="auto"
     )
@@ -415,6 +433,10 @@ class FileShape(_Mapping):
     replicate: AccountShape = _key(
         "How the account at Replicate is reached, and what it allows.", {"token": "env:REPLICATE_API_TOKEN"}
     )
+    accounts: Annotated[dict[str, OtherAccountShape], BeforeValidator(_accounts)] = _key(
+        "More accounts at Replicate, by the names that entries give in `account`.",
+        {"acme": {"token": "env:ACME_API_TOKEN"}},
+    )
     budget: BudgetShape = _key(
         "The most that the beats of all models may cost together, in USD.", {"daily": 2.00, "monthly": 40.00}
     )
@@ -486,6 +508,8 @@ def _note(error: Any, document: Document, faults: Faults) -> None:
 
 def _shape_of(path: tuple[str | int, ...]) -> type[_Mapping]:
     """The mapping that stands at `path`."""
+    if path[:1] == ("accounts",):
+        return OtherAccountShape
     names = [step for step in path if isinstance(step, str)]
     return _BY_KEY[names[-1]] if names else FileShape
 

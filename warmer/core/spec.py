@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -93,8 +94,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSpec:
-    """The account at the provider, and what it allows."""
+    """An account at the provider, and what it allows."""
 
+    name: str | None = None  # by which entries name it; None: the one that they go by without
     token: SecretRef = SecretRef(scheme="env", name="REPLICATE_API_TOKEN")
     base_url: str = DEFAULT_BASE_URL
     creates_per_minute: int = 600  # the account's documented limits; warmer stays below them
@@ -238,13 +240,22 @@ class Spec:
     path: str = field(default="", compare=False)  # of the file, as the person named it
     digest: str = field(default="", compare=False)  # of its bytes: says which edit is in force
     _by_name: dict[str, ModelSpec] = field(init=False, repr=False, compare=False)
+    _by_host: dict[str, tuple[ModelSpec, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {model.name: model for model in self.models})
+        by_host = defaultdict[str, list[ModelSpec]](list)
+        for model in self.models:
+            by_host[self.host_of(model).label].append(model)
+        object.__setattr__(self, "_by_host", {label: tuple(models) for label, models in by_host.items()})
 
     def host_of(self, model: ModelSpec) -> Host:
         """What the beats of `model` are sent through."""
         return model.host or self.account
+
+    def entries_of(self, label: str) -> tuple[ModelSpec, ...]:
+        """The models whose beats are sent through the host with that label."""
+        return self._by_host.get(label, ())
 
     @property
     def hosts(self) -> Mapping[str, Host]:

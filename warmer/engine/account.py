@@ -42,6 +42,7 @@ class Account:
         clock: Clock,
         models: Callable[[], Sequence[ModelSpec]],
         *,
+        budgets: Budgets | None = None,
         called: Callable[[str], None] = lambda name: None,
         meter: Meter = UNMETERED,
         shared_as: str | None = None,
@@ -49,7 +50,8 @@ class Account:
         lifts: bool = False,
         before: Account | None = None,
     ) -> Account:
-        """Everything over `provider`. `models` gives the entries in force; `called` is told whom customers called.
+        """Everything over `provider`. `models` gives the entries in force that go by it; `called` is told whom
+        customers called. `budgets`: those of all accounts of the file, where there are others.
 
         `shared_as`: what the account is called by all processes that read its list together. `holds_as`: by all that
         keep to its holds, and say once what is said of it and of budgets; None: each by itself. `lifts`: a hold that
@@ -95,7 +97,7 @@ class Account:
             traffic=traffic,
             contracts=contracts,
             learning=learning,
-            budgets=Budgets(desk, clock, tells_others=holds_as is not None),
+            budgets=budgets or Budgets(desk, clock, tells_others=holds_as is not None),
             sights=sights,
             outgoing=outgoing,
         )

@@ -15,7 +15,7 @@ from warmer.core.beat import Reason, Verdict
 from warmer.core.budget import ALL_MODELS, Spending
 from warmer.core.note import read_note
 from warmer.core.spec import Spec
-from warmer.engine.account import Account
+from warmer.engine.accounts import Accounts
 from warmer.engine.budgets import spendings_of
 from warmer.engine.desk import Desk
 from warmer.engine.heartbeat import Tick
@@ -42,8 +42,8 @@ _REFUSED = (Reason.ACCOUNT_REFUSED, Reason.CREDIT_EXHAUSTED)
 class Alerting:
     """One for each process; all of one ledger tell of an episode once."""
 
-    def __init__(self, desk: Desk, clock: Clock, spec: Callable[[], Spec], account: Callable[[], Account]) -> None:
-        self._desk, self._clock, self._spec, self._account = desk, clock, spec, account
+    def __init__(self, desk: Desk, clock: Clock, spec: Callable[[], Spec], accounts: Callable[[], Accounts]) -> None:
+        self._desk, self._clock, self._spec, self._accounts = desk, clock, spec, accounts
         self._cold = set[str]()  # the models whose last beat from here was
         self._counted: tuple[float, list[Sign]] | None = None  # when, by the monotonic clock, and what was seen
         self._contacts: Contacts | None = None
@@ -121,15 +121,17 @@ class Alerting:
     # -- signs -------------------------------------------------------------------------------------------------------
 
     async def _signs(self, spec: Spec, known: Episodes) -> list[Sign]:
-        standing = self._account().standing
+        accounts = self._accounts()
         found = [*await self._cold_streaks(spec, known), *await self._budgets(spec)]
-        hold = standing.account_hold
-        if hold is not None and hold.reason in _REFUSED:
-            what = "the token is refused" if hold.reason is Reason.ACCOUNT_REFUSED else "there is no credit left"
-            text = f"no model is kept warm: {what}. The log says what to do (account.paused)"
+        refused = [hold for account in accounts if (hold := account.standing.account_hold) and hold.reason in _REFUSED]
+        if refused:
+            is_token = refused[0].reason is Reason.ACCOUNT_REFUSED
+            whose = "no model" if len(refused) == len(accounts.each) else "no model of one account"
+            what = "the token is refused" if is_token else "there is no credit left"
+            text = f"{whose} is kept warm: {what}. The log says what to do (account.paused)"
             found.append(Sign(kind=AlertKind.ACCOUNT_REFUSED, scope=ALL_MODELS, text=text))
         for model in spec.models:
-            if model.alerts and standing.held(model.name) is Reason.MODEL_DISABLED:
+            if model.alerts and accounts.of(model).standing.held(model.name) is Reason.MODEL_DISABLED:
                 text = (
                     f"{model.name} is not kept warm: the provider refuses it as {model.where} has it. "
                     "The log says what to do (model.disabled)"
@@ -169,7 +171,7 @@ class Alerting:
 
     async def _count(self, spec: Spec) -> list[Sign]:
         silent = {model.name for model in spec.models if not model.alerts}
-        reached = self._account().heartbeat.budgets.reached(spec.caps)
+        reached = self._accounts().budgets.reached(spec.caps)
         found = []
         for spending in await spendings_of(self._desk, spec, self._clock.now()):
             limit = spending.limit

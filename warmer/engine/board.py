@@ -279,7 +279,7 @@ class Board:
             wait_p95_s=waits.p95,
             today=today,
             is_capped=_cap(spec, entry, Period.DAILY) is not None,
-            idle_timeout=self._fleet.account.learning.idle_timeout(one.model) if entry.traffic else None,
+            idle_timeout=self._fleet.accounts.of(entry).learning.idle_timeout(one.model) if entry.traffic else None,
             day=Day(
                 begins=begins,
                 ends=ends,
@@ -318,7 +318,7 @@ class Board:
         now: datetime,
     ) -> Avoided | None:
         """What `report` tells of a week."""
-        start, learned = now - WEEK, self._fleet.account.learning.learned(entry.name)
+        start, learned = now - WEEK, self._fleet.accounts.of(entry).learning.learned(entry.name)
         if sum(one.calls for one in calls if one.begins >= start) > _REPLAYED:
             return None
 

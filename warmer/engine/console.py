@@ -31,7 +31,7 @@ class Console:
 
     def __init__(self, fleet: Fleet, desk: Desk, clock: Clock, watch: OverrideWatch) -> None:
         self._fleet, self._desk, self._clock, self._watch = fleet, desk, clock, watch
-        self._answers = Answers(desk, clock, lambda: fleet.account)
+        self._answers = Answers(desk, clock, lambda: fleet.accounts)
         self._overriding = Overriding()
         self._trials = Trials(desk, clock)
         self.admin_token: str | None = None
@@ -63,7 +63,7 @@ class Console:
             now=self._now(model, overrides, told),
             last_beat=last_beat,
             last_use=last_use,
-            idle_timeout=self._fleet.account.learning.idle_timeout(name) if model.traffic else None,
+            idle_timeout=self._fleet.accounts.of(model).learning.idle_timeout(name) if model.traffic else None,
         )
 
     async def warmth(self, names: Sequence[str]) -> tuple[Warmth, ...]:
@@ -80,7 +80,7 @@ class Console:
     async def beat(self, name: str) -> Action:
         """Begin one beat of that model now, or say what keeps it from going out."""
         model = self._named(name)
-        action = await self._fleet.account.heartbeat.if_asked(model)
+        action = await self._fleet.accounts.of(model).heartbeat.if_asked(model)
         if isinstance(action, Warm) and not self._fleet.ask(name):
             return Rest(reason=Reason.IN_FLIGHT, until=None)
         return action
@@ -99,7 +99,8 @@ class Console:
 
         request_end = call.completed_at or call.created_at
         is_new = await self._desk.do(keep)
-        self._fleet.account.sights.forget(call.model)
+        for account in self._fleet.accounts:
+            account.sights.forget(call.model)
         if is_new:
             self._fleet.called(call.model)
         return is_new
@@ -109,8 +110,8 @@ class Console:
         return await self._trials.run(text, self._fleet.spec)
 
     def stamp(self) -> datetime:
-        """Now, by the provider's clock."""
-        return self._clock.now() + self._fleet.account.provider.skew
+        """Now, by the clock of the file's own account."""
+        return self._clock.now() + self._fleet.accounts.own.provider.skew
 
     async def close(self) -> None:
         """Leave what is under way."""

@@ -13,6 +13,7 @@ from warmer.core.beat import BeatKey
 from warmer.core.changes import fixed_key
 from warmer.core.spec import PolicyName, Spec
 from warmer.engine.account import Account
+from warmer.engine.accounts import Accounts, Connect, open_accounts
 from warmer.engine.alerting import Alerting
 from warmer.engine.board import Board
 from warmer.engine.console import Console
@@ -31,7 +32,7 @@ from warmer.engine.vitals import Vitals
 from warmer.engine.watch import POLL_S, Watched
 from warmer.errors import ConfigError, LedgerError, ProviderError, WarmerError
 from warmer.log import Event, get
-from warmer.ports import UNMETERED, Clock, Contacts, Ledger, Listener, Meter, OnDue, Provider, Schedule
+from warmer.ports import UNMETERED, Clock, Contacts, Ledger, Listener, Meter, OnDue, Schedule
 from warmer.version import __version__
 
 CUT = timedelta(seconds=1.8)
@@ -49,7 +50,7 @@ class Daemon:
         spec: Spec,
         *,
         load: Callable[[], Spec],
-        connect: Callable[[Spec], Provider],
+        connect: Connect,
         ledger: Ledger,
         clock: Clock,
         schedule: Callable[[OnDue], Schedule] = LocalSchedule,
@@ -59,8 +60,7 @@ class Daemon:
         admin_token: Callable[[Spec], str | None] = lambda spec: None,
         contacts: Callable[[Spec], Contacts | None] = lambda spec: None,
     ) -> None:
-        """`load` reads the file anew, in another thread; `connect` reads the token and opens a provider. Both may raise
-        a WarmerError.
+        """`load` reads the file anew, in another thread, and may raise a WarmerError.
 
         `listener` answers over HTTP where the file says; without one, nobody does. `admin_token` reads what changes
         over HTTP ask for, and `contacts` the addresses of whoever is told of what is wrong; they may raise a
@@ -68,8 +68,8 @@ class Daemon:
         """
         self._load, self._connect, self._clock = load, connect, clock
         self._desk, self._meter = Desk(ledger), meter
-        self._alerting = Alerting(self._desk, clock, lambda: self._fleet.spec, lambda: self._fleet.account)
-        self._fleet = Fleet(spec, self._account(spec), clock, meter=meter, on_tick=self._alerting.ticked)
+        self._alerting = Alerting(self._desk, clock, lambda: self._fleet.spec, lambda: self._fleet.accounts)
+        self._fleet = Fleet(spec, self._open(spec), clock, meter=meter, on_tick=self._alerting.ticked)
         self._schedule = schedule(self._fleet.due)
         self._supervisor, self._listener = supervisor or Supervisor(), listener
         self._vitals = Vitals(self._fleet, self._desk, clock)
@@ -183,9 +183,8 @@ class Daemon:
             admin_token = self._admin_token(spec)
             before = self._alerting.contacts
             contacts = self._contacts(spec) if asked or spec.alerts != old.alerts else before
-            # A reload that was asked for reads the token again even where the file is the same: it may be a new one.
-            is_same = not asked and spec.account == old.account
-            account = self._fleet.account if is_same else self._account(spec, self._fleet.account)
+            # A reload that was asked for reads the tokens again even where the file is the same: one may be new.
+            accounts = self._open(spec, self._fleet.accounts, afresh=asked)
         except ConfigError as exc:
             for fault in exc.faults:
                 where = f"{fault.file}:{fault.line}:{fault.column}"
@@ -196,9 +195,9 @@ class Daemon:
             get().error(Event.CONFIG_REJECTED, where=old.path, problem=str(exc), hint="")
             self._vitals.rejected()
             return
-        if account is not self._fleet.account:
-            self._retired[self._fleet.account] = self._fleet.tasks | self._floors.under_way
-        changes = self._fleet.apply(spec, account)
+        for account in set(self._fleet.accounts) - set(accounts):
+            self._retired[account] = self._fleet.tasks | self._floors.under_way
+        changes = self._fleet.apply(spec, accounts)
         self._inbox.poke()
         self._console.admin_token = admin_token
         self._alerting.contacts = contacts
@@ -238,16 +237,16 @@ class Daemon:
 
     async def _look_after(self) -> None:
         """What is done once, by however many processes the file is run. Ends by a bug alone."""
-        account, spec = lambda: self._fleet.account, lambda: self._fleet.spec
+        accounts = lambda: self._fleet.accounts  # noqa: E731 - it changes
         # What is out may be a living process's, where there are others.
         at_start = not self._schedule.is_shared
         work = [
             asyncio.ensure_future(chore)
             for chore in (
-                self._recovery.keep_on(account, spec, at_start=at_start),
+                self._recovery.keep_on(accounts, at_start=at_start),
                 self._read_traffic(),
-                self._housekeeping.keep_on(spec),
-                self._floors.keep_on(account, spec),
+                self._housekeeping.keep_on(lambda: self._fleet.spec),
+                self._floors.keep_on(accounts),
             )
         ]
         try:
@@ -265,9 +264,10 @@ class Daemon:
             waiting = any(model.policy is PolicyName.ADAPTIVE for model in self._fleet.spec.models)
             every_s = _TRAFFIC_OFTEN_S if waiting else _TRAFFIC_EVERY_S
             await self._clock.sleep(every_s)
-            if any(model.traffic for model in self._fleet.spec.models):
+            accounts = self._fleet.accounts
+            for account in {accounts.of(model) for model in self._fleet.spec.models if model.traffic}:
                 try:
-                    await self._fleet.account.traffic.refresh(every_s)
+                    await account.traffic.refresh(every_s)
                 except (ProviderError, LedgerError) as exc:
                     get().warning(Event.TRAFFIC_FAILED, error=str(exc))
 
@@ -332,19 +332,19 @@ class Daemon:
         return frozenset().union(*(account.outgoing.out for account in self._accounts()))
 
     def _accounts(self) -> tuple[Account, ...]:
-        """The one in force, and those before it: they may have beats out."""
-        return (*self._retired, self._fleet.account)
+        """Those in force, and those before them: they may have beats out."""
+        return (*self._retired, *self._fleet.accounts)
 
-    def _account(self, spec: Spec, before: Account | None = None) -> Account:
-        return Account.over(
-            self._connect(spec),
+    def _open(self, spec: Spec, before: Accounts | None = None, *, afresh: bool = False) -> Accounts:
+        return open_accounts(
+            spec,
+            self._connect,
             self._desk,
             self._clock,
-            lambda: self._fleet.spec.models,
+            lambda label: self._fleet.spec.entries_of(label),
             called=lambda name: self._fleet.called(name),
             meter=self._meter,
-            shared_as=spec.shared_as,
-            holds_as=spec.shared_as,
             lifts=True,
             before=before,
+            afresh=afresh,
         )

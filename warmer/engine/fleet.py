@@ -13,6 +13,7 @@ from warmer.core.changes import Changes
 from warmer.core.health import Member
 from warmer.core.spec import ModelSpec, PolicyName, Spec
 from warmer.engine.account import Account
+from warmer.engine.accounts import Accounts
 from warmer.engine.heartbeat import Tick
 from warmer.engine.hosttime import STEP_S, ahead_s
 from warmer.errors import LedgerError
@@ -55,13 +56,13 @@ class Fleet:
     def __init__(
         self,
         spec: Spec,
-        account: Account,
+        accounts: Accounts,
         clock: Clock,
         *,
         on_tick: Callable[[Tick], None] | None = None,
         meter: Meter = UNMETERED,
     ) -> None:
-        self.spec, self.account = spec, account
+        self.spec, self.accounts = spec, accounts
         self._clock, self._on_tick, self._meter = clock, on_tick, meter
         self._wanted: dict[str, _Appointment] = {}
         self._running: dict[str, asyncio.Task[Tick]] = {}
@@ -124,22 +125,21 @@ class Fleet:
         if model is not None and model.policy is PolicyName.ADAPTIVE:
             self.poke(name)
 
-    def apply(self, spec: Spec, account: Account) -> Changes:
+    def apply(self, spec: Spec, accounts: Accounts) -> Changes:
         """Follow a new file. Models whose entry is unchanged keep their rhythm; beats that are out go on."""
         changes = Changes.between(self.spec, spec)
-        # Those that only waited for the old account to be well again.
-        held = [
-            model.name for model in spec.models if account is not self.account and self.account.standing.hold(model)
-        ]
-        self.spec, self.account = spec, account
+        held = [model.name for model in spec.models if self._is_freed(model, accounts.of(model))]
+        self.spec, self.accounts = spec, accounts
         for name in changes.removed:
-            account.standing.forget(name)
+            for account in accounts:
+                account.standing.forget(name)
             self._wanted.pop(name, None)
             self._reasons.pop(name, None)
             if self._schedule is not None:
                 self._schedule.disarm(name)
         for name in changes.changed:
-            account.standing.renew(name)
+            for account in accounts:
+                account.standing.renew(name)
         self._spread({*changes.added, *changes.changed, *held})
         return changes
 
@@ -197,7 +197,7 @@ class Fleet:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin(self, model: ModelSpec, *, left: bool = False, asked: bool = False) -> None:
-        tick = self.account.heartbeat.tick(model, left=left, asked=asked)
+        tick = self.accounts.of(model).heartbeat.tick(model, left=left, asked=asked)
         task = self._running[model.name] = asyncio.get_running_loop().create_task(tick, name=f"tick {model.name}")
         ahead = ahead_s(self._clock)
         task.add_done_callback(lambda done: self._ended(model, done, ahead))
@@ -233,11 +233,17 @@ class Fleet:
 
     def _after_hold(self, model: ModelSpec, at: datetime) -> datetime:
         """`at`, or somewhat later where the account's hold ends then: every model waits for that."""
-        hold = self.account.standing.account_hold
+        hold = self.accounts.of(model).standing.account_hold
         if hold is None or hold.until is None or abs(at - hold.until) > _TOGETHER:
             return at
-        names = [one.name for one in self.spec.models]
+        names = [one.name for one in self.spec.entries_of(self.spec.host_of(model).label)]
         return at + _turn(names.index(model.name), len(names), model.interval, at)
+
+    def _is_freed(self, model: ModelSpec, account: Account) -> bool:
+        """Whether it only waited for an account to be well again in whose place there is another one, `account`."""
+        was = self.spec.model(model.name)
+        before = self.accounts.of(was) if was is not None else account
+        return before is not account and before.standing.hold(model) is not None
 
     def _in_turn(self, model: ModelSpec, at: datetime) -> datetime:
         """`at`, or somewhat later where other models wait for that very moment."""

@@ -29,10 +29,11 @@ from warmer.core.floor import (
     wish_of,
 )
 from warmer.core.price import Price, price_of
-from warmer.core.spec import ModelSpec, PolicyName, Spec, Target, TargetKind
+from warmer.core.spec import ModelSpec, PolicyName, Target, TargetKind
 from warmer.core.stake import stake_of
 from warmer.core.state import Hold, ModelState
 from warmer.engine.account import Account
+from warmer.engine.accounts import Accounts
 from warmer.engine.budgets import FLOORS_EVERY
 from warmer.engine.desk import Desk
 from warmer.engine.learning import Learning
@@ -72,13 +73,14 @@ class Floors:
         self.stopped = dict[str, Hold]()
         """What the budget has against each deployment's hours: its floor is not raised, or not for all of them."""
 
-    async def sweep(self, account: Account, spec: Spec) -> float:
+    async def sweep(self, accounts: Accounts) -> float:
         """Begin to put every floor right. Returns the seconds after which to look again. Raises LedgerError."""
-        entries = {model.target.slug: model for model in spec.models if model.policy is PolicyName.FLOOR}
+        entries = {model.target.slug: model for model in accounts.spec.models if model.policy is PolicyName.FLOOR}
         kept = await self._desk.do(lambda ledger: ledger.open_floors())
         nap_s = EVERY_S
         for deployment in dict.fromkeys((*entries, *(floor.deployment for floor in kept))):
             entry = entries.get(deployment)
+            account = accounts.of_floor(entry)
             if deployment in self._under_way:
                 self._again.add(deployment)
             else:
@@ -93,13 +95,13 @@ class Floors:
                 nap_s = min([nap_s, *((edge - now).total_seconds() for edge in edges if edge is not None)])
         return max(nap_s, _ROUNDING_S)
 
-    async def keep_on(self, account: Callable[[], Account], spec: Callable[[], Spec]) -> None:
+    async def keep_on(self, accounts: Callable[[], Accounts]) -> None:
         """Sweep every minute, and when hours begin and end, until cancelled."""
         while True:
             self._poked.clear()
             nap_s = EVERY_S
             with suppress(LedgerError):  # said by the desk; the next sweep looks again
-                nap_s = await self.sweep(account(), spec())
+                nap_s = await self.sweep(accounts())
             await pause(self._clock, nap_s, self._poked)
 
     def poke(self) -> None:

@@ -29,7 +29,7 @@ class Inbox:
         *,
         say: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
-        """`accounts`: the one in force is the last. `say` tells the processes that share the beats, where there are."""
+        """`accounts`: those in force are the last. `say` tells the processes that share the beats, where there are."""
         self._accounts, self._clock, self._meter, self._say = accounts, clock, meter, say
         self._changed = asyncio.Event()
         self._refused, self._said_at = 0, -_SAID_EVERY_S
@@ -37,8 +37,8 @@ class Inbox:
     @property
     def host(self) -> str | None:
         """The name by which the provider calls."""
-        hooks = self._hooks
-        return None if hooks is None else urlsplit(hooks.url).hostname
+        hooks = [hooks for account in self._accounts() if (hooks := account.provider.webhooks) is not None]
+        return urlsplit(hooks[-1].url).hostname if hooks else None
 
     async def take(self, headers: Mapping[str, str], body: bytes) -> bool:
         """Take one webhook: it wakes the beat that it is of, be it another process', or does nothing."""
@@ -71,27 +71,27 @@ class Inbox:
         self._changed.set()
 
     async def keep_on(self) -> None:
-        """Have the account in force ask for webhooks as soon as they can be verified, until cancelled."""
-        failed: Webhooks | None = None
+        """Have the accounts ask for webhooks as soon as they can be verified, until cancelled."""
+        failed = set[Webhooks]()
         while True:
             self._changed.clear()
-            hooks = self._hooks
-            if hooks is None or hooks.is_open:
+            told = [hooks for account in self._accounts() if (hooks := account.provider.webhooks) is not None]
+            failed.intersection_update(told)
+            for hooks in told:
+                if hooks.is_open:
+                    continue
+                try:
+                    await hooks.open()
+                except ProviderError as exc:
+                    if hooks not in failed:
+                        get().warning(Event.WEBHOOKS_FAILED, url=hooks.url, error=str(exc))
+                    failed.add(hooks)
+                else:
+                    get().info(Event.WEBHOOKS_OPENED, url=hooks.url)
+            if all(hooks.is_open for hooks in told):
                 await self._changed.wait()
-                continue
-            try:
-                await hooks.open()
-            except ProviderError as exc:
-                if failed is not hooks:
-                    get().warning(Event.WEBHOOKS_FAILED, url=hooks.url, error=str(exc))
-                failed = hooks
-                await pause(self._clock, _TRY_AGAIN_S, self._changed)
             else:
-                get().info(Event.WEBHOOKS_OPENED, url=hooks.url)
-
-    @property
-    def _hooks(self) -> Webhooks | None:
-        return self._accounts()[-1].provider.webhooks
+                await pause(self._clock, _TRY_AGAIN_S, self._changed)
 
     async def _pass_on(self, end: Prediction) -> None:
         """It is of no beat that is known to be out here."""

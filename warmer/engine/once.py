@@ -13,7 +13,7 @@ from warmer.core.beat import Reason, Status
 from warmer.core.shard import Shard
 from warmer.core.spec import ModelSpec, Spec
 from warmer.core.state import Hold
-from warmer.engine.account import Account
+from warmer.engine.accounts import Accounts, Connect, open_accounts
 from warmer.engine.alerting import Alerting
 from warmer.engine.desk import Desk
 from warmer.engine.fleet import DRAIN, Fleet
@@ -23,7 +23,7 @@ from warmer.engine.housekeeping import Housekeeping
 from warmer.engine.recovery import Recovery
 from warmer.errors import AccountRefused, CreditExhausted, LedgerError, ProviderError, Throttled
 from warmer.log import Event, get
-from warmer.ports import Clock, Contacts, Ledger, OnDue, Provider, Schedule
+from warmer.ports import Clock, Contacts, Ledger, OnDue, Schedule
 
 _HOUSEKEEPING_S = 0.5
 """What a pass gives to it at its end."""
@@ -45,12 +45,12 @@ def _local_timers(on_due: OnDue) -> Schedule:
 async def once(
     spec: Spec,
     *,
-    provider: Provider,
+    connect: Connect,
     ledger: Ledger,
     clock: Clock,
     lasting: timedelta | None = None,
     shard: Shard | None = None,
-    holds_as: str | None = None,
+    keeps_holds: bool = False,
     retry: bool = False,
     contacts: Contacts | None = None,
     schedule: Callable[[OnDue], Schedule] = _local_timers,
@@ -62,21 +62,19 @@ async def once(
     Beats that are still out when `lasting` is over are left to the host, which ends them at their deadline; the next
     pass picks them up from the ledger. A signal to stop ends the pass early, in the same way.
 
-    `holds_as`: what the account is called by all passes that keep to its holds together; None: this one begins without
-    any. `retry`: a hold that stands is over.
+    `keeps_holds`: all passes on the ledger keep to the holds of an account together; else this one begins without any.
+    `retry`: a hold that stands is over.
 
     `contacts` are told at the end of what is wrong, and given a sign of life unless the account is refused. A pass that
     is stopped tells nothing: the next one does.
     """
     desk = Desk(ledger)
-    account = Account.over(
-        provider, desk, clock, lambda: spec.models, shared_as=spec.shared_as, holds_as=holds_as, lifts=retry
-    )
-    alerting = Alerting(desk, clock, lambda: spec, lambda: account)
+    accounts = open_accounts(spec, connect, desk, clock, spec.entries_of, keeps_holds=keeps_holds, lifts=retry)
+    alerting = Alerting(desk, clock, lambda: spec, lambda: accounts)
     alerting.contacts = contacts
     own = replace(spec, models=tuple(model for model in spec.models if shard is None or shard.holds(model.name)))
     floors = Floors(desk, clock, lambda: spec.models)
-    work = _Pass(spec=spec, own=own, account=account, floors=floors, alerting=alerting, desk=desk, clock=clock)
+    work = _Pass(spec=spec, own=own, accounts=accounts, floors=floors, alerting=alerting, desk=desk, clock=clock)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -88,7 +86,7 @@ async def once(
         if not is_through:
             running.cancel()
         await asyncio.gather(running, return_exceptions=not is_through)
-        held = account.standing.account_hold
+        held = accounts.hold
         code = exit_code(work.ticks, floors.troubles.values(), is_stopped=bool(floors.stopped), held=held)
         if is_through and contacts is not None:
             await _tell(alerting, contacts, is_well=code != ACCOUNT_SAID_NO)
@@ -97,7 +95,8 @@ async def once(
         stopped.cancel()
         if contacts is not None:
             await contacts.close()
-        await provider.close()
+        for account in accounts:
+            await account.provider.close()
         desk.close()
 
 
@@ -107,7 +106,7 @@ class _Pass:
 
     spec: Spec
     own: Spec  # with the models that this one ticks
-    account: Account
+    accounts: Accounts
     floors: Floors
     alerting: Alerting
     desk: Desk
@@ -116,26 +115,27 @@ class _Pass:
 
     async def go(self) -> None:
         """Tick every model once."""
-        account, rested = self.account, dict[str, Tick]()  # for the account's sake
+        accounts, rested = self.accounts, dict[str, Tick]()  # for the account's sake
 
         async def one(model: ModelSpec) -> None:
-            tick = await account.heartbeat.tick(model)
+            tick = await accounts.of(model).heartbeat.tick(model)
             self._ended(tick)
             if tick.reason in _ACCOUNT_HELD:
                 rested[model.name] = tick
 
-        recovery = Recovery(self.desk, self.clock, lambda: account.outgoing.out, lambda _: None)
+        recovery = Recovery(self.desk, self.clock, lambda: accounts.out, lambda _: None)
         under_way = list[asyncio.Future[None]]()
         try:
-            await self.floors.sweep(account, self.spec)
-            await recovery.sweep(account, self.spec)
+            await self.floors.sweep(accounts)
+            await recovery.sweep(accounts)
             await recovery.settled()
             under_way += [asyncio.ensure_future(one(model)) for model in self.own.models]
             await asyncio.gather(*under_way)
-            if rested and account.standing.account_hold is None:  # one has tried, and the account is well
-                again = [model for model in self.own.models if model.name in rested]
-                for tick in rested.values():
-                    self.ticks.remove(tick)
+            # One of them has tried, and the account is well.
+            again = [m for m in self.own.models if m.name in rested and not accounts.of(m).standing.account_hold]
+            if again:
+                for model in again:
+                    self.ticks.remove(rested[model.name])
                 under_way += [asyncio.ensure_future(one(model)) for model in again]
                 await asyncio.gather(*under_way)
             await self.floors.settled()
@@ -150,15 +150,15 @@ class _Pass:
 
     async def go_on(self, lasting: timedelta, schedule: Callable[[OnDue], Schedule]) -> None:
         """Be a daemon for so long."""
-        fleet = Fleet(self.own, self.account, self.clock, on_tick=self._ended)
+        fleet = Fleet(self.own, self.accounts, self.clock, on_tick=self._ended)
         timers = schedule(fleet.due)
         timers.start()
-        recovery = Recovery(self.desk, self.clock, lambda: self.account.outgoing.out, fleet.poke)
+        recovery = Recovery(self.desk, self.clock, lambda: self.accounts.out, fleet.poke)
         housekeeping = Housekeeping(self.desk, self.clock)
         sweeping = asyncio.gather(
             housekeeping.keep_on(lambda: self.spec, at_once=True),
-            recovery.keep_on(lambda: self.account, lambda: self.spec, at_start=False),
-            self.floors.keep_on(lambda: self.account, lambda: self.spec),
+            recovery.keep_on(lambda: self.accounts, at_start=False),
+            self.floors.keep_on(lambda: self.accounts),
             self.alerting.keep_on(),
         )
         try:

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from warmer.core.beat import BeatKey, OpenBeat
-from warmer.core.spec import Spec
-from warmer.engine.account import Account
+from warmer.engine.accounts import Accounts
 from warmer.engine.desk import Desk
 from warmer.engine.outgoing import ORPHANED_AFTER
 from warmer.errors import LedgerError, ProviderError
@@ -31,7 +30,7 @@ class Recovery:
         self._put_off = set[BeatKey]()  # said of each once, however long it takes
         self._is_quiet = False  # nothing was open, anywhere
 
-    async def sweep(self, account: Account, spec: Spec, *, at_start: bool = False) -> bool:
+    async def sweep(self, accounts: Accounts, *, at_start: bool = False) -> bool:
         """Begin to follow every abandoned beat. Returns whether one was left alone for being too young.
 
         `at_start`: whatever has a prediction is ours to follow now. Later, a young one is some living process's.
@@ -43,16 +42,16 @@ class Recovery:
         # A claim from the future was made before the wall clock was set back: it is no younger for that.
         due = [b for b in found if (at_start and b.prediction_id) or abs(now - b.claimed_at) >= ORPHANED_AFTER]
         for beat in due:
-            task = asyncio.get_running_loop().create_task(self._finish(beat, account, spec))
+            task = asyncio.get_running_loop().create_task(self._finish(beat, accounts))
             self.following.add(task)
             task.add_done_callback(self.following.discard)
         return len(due) < len(found)
 
-    async def keep_on(self, account: Callable[[], Account], spec: Callable[[], Spec], *, at_start: bool) -> None:
+    async def keep_on(self, accounts: Callable[[], Accounts], *, at_start: bool) -> None:
         """Sweep now and again, until cancelled. A beat that takes long to end holds up no other."""
         while True:
             try:
-                await self.sweep(account(), spec(), at_start=at_start)
+                await self.sweep(accounts(), at_start=at_start)
                 at_start = False
             except LedgerError:  # said by the desk; the next sweep looks again
                 self._is_quiet = False
@@ -70,9 +69,9 @@ class Recovery:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _finish(self, beat: OpenBeat, account: Account, spec: Spec) -> None:
+    async def _finish(self, beat: OpenBeat, accounts: Accounts) -> None:
         try:
-            await account.outgoing.resume(beat, spec.model(beat.key.model))
+            await accounts.of_beat(beat).outgoing.resume(beat, accounts.spec.model(beat.key.model))
         except (ProviderError, LedgerError) as exc:
             # Still open: the next sweep tries again.
             if beat.key not in self._put_off:

@@ -48,23 +48,22 @@ class Vitals:
 
     async def health(self) -> Health:
         """What the daemon can do now. Takes WRITE_WITHIN_S at most."""
-        account, spec = self._fleet.account, self._fleet.spec
+        accounts, spec = self._fleet.accounts, self._fleet.spec
         return Health(
             config=self._config(),
             ledger=await self._ledger(),
             schedule=self._schedule(),
-            reached=account.heartbeat.budgets.reached(spec.caps),
-            account=account.standing.account_hold,
+            reached=accounts.budgets.reached(spec.caps),
+            account=accounts.hold,
             models=len(spec.models),
             members=self._fleet.members or (),
         )
 
     async def gauges(self) -> Gauges:
         """What is measured now. What only the ledger can tell is left out where it cannot soon."""
-        spec = self._fleet.spec
+        accounts, spec = self._fleet.accounts, self._fleet.spec
         timeouts: Mapping[str, Mapping[str, float]] = {}
         spendings: tuple[Spending, ...] = ()
-        account = self._fleet.account
         try:
             async with asyncio.timeout(WRITE_WITHIN_S):
                 timeouts = await self._desk.do(lambda _: self._idle_timeouts(spec))
@@ -79,14 +78,14 @@ class Vitals:
                     next_at=self._fleet.next_at(model.name),
                     idle_timeout_s=timeouts.get(model.name, {}),
                     interval_s=intervals.get(model.name),
-                    held=account.standing.held(model.name),
+                    held=accounts.of(model).standing.held(model.name),
                 )
                 for model in spec.models
             },
             remaining_usd=_remaining(spendings),
             spendings=spendings,
-            reached=account.heartbeat.budgets.reached(spec.caps),
-            account_held=None if (hold := account.standing.account_hold) is None else hold.reason,
+            reached=accounts.budgets.reached(spec.caps),
+            account_held=None if (hold := accounts.hold) is None else hold.reason,
             config_is_latest=not self._rejected,
             config_read_at=self._read_at,
             members=None if self._fleet.members is None else len(self._fleet.members),
@@ -122,16 +121,16 @@ class Vitals:
     async def _write(self) -> Check:
         try:
             await self._desk.do(lambda ledger: ledger.try_writing())
-            await self._fleet.account.standing.look()
+            for account in self._fleet.accounts:
+                await account.standing.look()
         except LedgerError as exc:
             return Check(ok=False, detail=str(exc))
         return Check(ok=True)
 
     def _idle_timeouts(self, spec: Spec) -> dict[str, Mapping[str, float]]:
-        learning = self._fleet.account.learning
         found: dict[str, Mapping[str, float]] = {}
         for model in spec.models:
-            belief = learning.idle_timeout(model.name)
+            belief = self._fleet.accounts.of(model).learning.idle_timeout(model.name)
             if belief is not None and belief.gaps:
                 low, high = belief.band_s
                 found[model.name] = {"low": low, "median": belief.median_s, "high": high}
@@ -139,9 +138,10 @@ class Vitals:
 
     def _intervals(self, spec: Spec) -> dict[str, float]:
         """The longest gaps that beats owe now, also where the ledger does not answer: nobody sends any then."""
-        account, now = self._fleet.account, self._clock.now()
+        accounts, now = self._fleet.accounts, self._clock.now()
         found: dict[str, float] = {}
         for model in spec.models:
+            account = accounts.of(model)
             request = account.contracts.known_request(model)
             if request is not None and is_left_alone(model, request.billing):
                 continue
