@@ -34,6 +34,8 @@ class Event(StrEnum):
     MODEL_JUDGED = "model.judged"
     VERSION_DIFFERED = "version.differed"
     INPUT_REPLACED = "input.replaced"
+    CANCEL_DROPPED = "cancel.dropped"
+    CANCEL_RESUMED = "cancel.resumed"
     IDLE_TIMEOUT_LEARNED = "idle_timeout.learned"
     COLD_TARGET_MISSED = "cold_target.missed"
     FLOOR_RAISED = "floor.raised"

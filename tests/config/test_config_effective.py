@@ -52,6 +52,7 @@ def test_every_default_is_written_out_and_nothing_else() -> None:
                 "deadline": "10m",
                 "measure": "off",
                 "alerts": "on",
+                "cancel_on_start": False,
                 "traffic": "auto",
             }
         ],
@@ -98,6 +99,7 @@ entries = st.builds(
             "lead": st.sampled_from(["auto", "0s", "2m", "1h"]),
             "deadline": st.sampled_from(["5s", "90s", "24h"]),
             "traffic": st.sampled_from(["auto", "off"]),
+            "cancel_on_start": st.booleans(),
             "measure": st.sampled_from(["first_token", "off"]),
             "self_host": st.fixed_dictionaries({"per_hour": st.decimals(0, 1000, places=4)}),
         },

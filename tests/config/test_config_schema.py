@@ -79,6 +79,7 @@ def test_the_schema_tells_the_defaults_that_hold() -> None:
         "alerts": "on",
         "traffic": "auto",
         "measure": "off",
+        "cancel_on_start": False,
     }
     assert f"{AUTO_INTERVAL.total_seconds():.0f}s" in dict(keys())["every"]["description"]
 

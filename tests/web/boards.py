@@ -31,6 +31,7 @@ from warmer.core.board import (
     Overview,
     Point,
     Step,
+    Tally,
 )
 from warmer.core.budget import Cap, Limit, Period, Spending
 from warmer.core.hours import ActiveHours
@@ -174,10 +175,7 @@ class Shown:
             zone=ZONE,
             file="warmer.yaml",
             models=len(self.models),
-            warm=1,
-            cold=1,
-            paused=1,
-            closed=0,
+            tally=Tally(warm=1, cold=1, paused=1, closed=0),
             week=Calls(calls=4812, cold=38, unsure=62),
             week_before=Calls(calls=100, cold=10, unsure=0),
             today=spending("0.41"),

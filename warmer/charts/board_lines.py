@@ -23,17 +23,21 @@ _MINUTE = timedelta(minutes=1)
 
 def overview_tiles(view: Overview) -> Iterator[tuple[str, str]]:
     """Figures, each with what to hold it against."""
-    others = [
-        f"{count} {word}"
-        for count, word in (
-            (view.cold, "cold"),
-            (view.models - view.warm - view.cold, "in doubt or not looked at yet"),
-            (view.paused, "paused"),
-            (view.closed, "outside the active hours"),
-        )
-        if count
-    ]
-    yield f"{view.warm:,} of {view.models:,} warm", "; ".join(others) or "as they should be"
+    tally = view.tally
+    if tally is None:
+        yield f"… of {view.models:,} warm", "they are being looked at: a moment"
+    else:
+        others = [
+            f"{count} {word}"
+            for count, word in (
+                (tally.cold, "cold"),
+                (view.models - tally.warm - tally.cold, "in doubt or not looked at yet"),
+                (tally.paused, "paused"),
+                (tally.closed, "outside the active hours"),
+            )
+            if count
+        ]
+        yield f"{tally.warm:,} of {view.models:,} warm", "; ".join(others) or "as they should be"
     if view.week is None or view.week_before is None:
         yield "… cold", "the calls of 7 days are being added up: a moment"
     else:

@@ -67,7 +67,7 @@ def model_tiles(view: ModelView) -> Iterator[tuple[str, str]]:
             f"for each of {unwarmed.cold_starts or 0:,.0f} cold starts avoided in 7 days ({bar})",
         )
     else:
-        why = (unwarmed.why or "") if unwarmed is not None else "too many calls to replay here: see `warmer report`"
+        why = (unwarmed.why or "") if unwarmed is not None else "see `warmer report`, or look again in a moment"
         yield NONE, f"for a cold start avoided: {why}"
 
 

@@ -131,7 +131,10 @@ def _webhook_url(public_url: str | None) -> str | None:
     return None if public_url is None else f"{public_url}{WEBHOOKS}"
 
 
-_AS_GIVEN = ("policy", "every", "lead", "instances", "shadow", "input", "billing", "deadline", "alerts", "traffic")
+_AS_GIVEN = (
+    *("policy", "every", "lead", "instances", "shadow", "input", "billing", "deadline", "cancel_on_start"),
+    *("alerts", "traffic"),
+)
 
 
 def _model(

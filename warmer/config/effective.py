@@ -102,6 +102,7 @@ def entry(model: ModelSpec) -> dict[str, Any]:
     if budget := _budget(model, own=True):
         shown["budget"] = budget
     shown |= {"deadline": format_duration(model.deadline), "measure": "first_token" if model.first_token else "off"}
+    shown["cancel_on_start"] = model.cancel_on_start
     shown["alerts"] = "on" if model.alerts else "off"
     return shown | {"traffic": "auto" if model.traffic else "off"}
 

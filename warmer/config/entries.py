@@ -14,7 +14,7 @@ from warmer.core.price import Billing
 from warmer.core.spec import PolicyName
 
 _BOTH_AIMS = {"cold_target", "cold_start_price"}
-_OF_BEATS = {"every", "input", "deadline", "measure"}
+_OF_BEATS = {"every", "input", "deadline", "measure", "cancel_on_start"}
 _TWO_AIMS = (
     "`cold_target` and `cold_start_price` are two answers to one question",
     "keep one: a share to hold, or what one cold start is worth",

@@ -159,6 +159,7 @@ Secrets = Annotated[
     BeforeValidator(_refs),
     WithJsonSchema({"anyOf": [_REFERENCE, {"type": "array", "items": _REFERENCE, "minItems": 1}]}),
 ]
+CancelOnStart = Annotated[bool, PlainValidator(values.read_cancel_on_start), WithJsonSchema({"type": "boolean"})]
 Measure = Annotated[bool, PlainValidator(values.read_measure), _words(("first_token", "off"))]
 Traffic = Annotated[bool, PlainValidator(values.read_traffic), _words(("auto", "off"))]
 
@@ -355,6 +356,12 @@ class DefaultsShape(_Mapping):
     )
     measure: Measure = _key(
         "`first_token` times the first token of each beat, of a model that streams.", "first_token", default="off"
+    )
+    cancel_on_start: CancelOnStart = _key(
+        "`true` cancels each beat as soon as it runs, where a run is all that is billed, and for as long as the next "
+        "ones are found warm.",
+        True,
+        default=False,
     )
     alerts: AlertsOf = _key("`off` sends no alerts of the model alone.", "off", default="on")
     account: Name = _key("Which of `accounts` it is called through; without it the one under `replicate`.", "acme")

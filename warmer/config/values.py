@@ -387,6 +387,13 @@ def read_measure(value: Any) -> bool:
     return _one_of(value, "a thing to measure", ("first_token", "off")) == "first_token"
 
 
+def read_cancel_on_start(value: Any) -> bool:
+    """Whether a beat is canceled once it runs."""
+    if not isinstance(value, bool):
+        raise WrongValueError(f"{_kind(value)} is neither true nor false", "write `cancel_on_start: true`")
+    return value
+
+
 def read_traffic(value: Any) -> bool:
     """Whether customers' calls are read."""
     if value is False:

@@ -23,12 +23,18 @@ class Status(StrEnum):
     FAILED = "failed"
     CANCELED = "canceled"
     ABORTED = "aborted"  # the deadline came before the start
+    STARTED = "started"  # canceled by us as soon as it had started, as its entry asks: no word of the provider's
     UNKNOWN = "unknown"
 
     @property
     def is_open(self) -> bool:
         """Whether the prediction may still change."""
         return self in (Status.STARTING, Status.PROCESSING)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether a beat that ended so has done what it is for."""
+        return self in (Status.SUCCEEDED, Status.STARTED)
 
 
 class Verdict(StrEnum):
@@ -201,6 +207,7 @@ class BeatRequest:
     deadline: timedelta  # enforced by the host (Cancel-After) and by us
     price: Price | None = None  # None: unknown
     first_token: bool = False  # is to be measured: the reply to its create, which says where, is not waited with
+    cancel_on_start: bool = False  # is to be canceled once it runs: the reply to its create is not waited with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

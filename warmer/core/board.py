@@ -111,6 +111,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many models of the file are so."""
+
+    warm: int
+    cold: int
+    paused: int
+    closed: int  # outside their active hours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """The models of a page, and what all of them come to."""
 
@@ -118,10 +128,7 @@ class Overview:
     zone: ZoneInfo
     file: str
     models: int
-    warm: int
-    cold: int
-    paused: int
-    closed: int  # outside their active hours
+    tally: Tally | None  # None: they are being looked at
     week: Calls | None  # None: it is being added up
     week_before: Calls | None
     today: Spending  # of all models
@@ -201,7 +208,7 @@ class ModelView:
     steps: tuple[Step, ...] | None  # oldest first; None: they are being worked out
     spent: tuple[Spent, ...]  # by day and reason
     days: tuple[date, ...]  # that `spent` is of
-    avoided: Avoided | None  # None: too many calls to replay, or none
+    avoided: Avoided | None  # None: it is being worked out, or there are too many calls to replay
     compared: Compared | None = None  # None: it is being worked out
 
 

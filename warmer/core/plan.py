@@ -10,7 +10,7 @@ from heapq import heapify, heappop, heapreplace
 from statistics import median
 
 from warmer.core.afford import NO_FLOOR_PRICE, NO_PRICE, afford, afford_floor
-from warmer.core.beat import Observation, Reason, Request, Status
+from warmer.core.beat import Observation, Reason, Request
 from warmer.core.budget import Limit, Spending, limits, limits_until
 from warmer.core.floor import wish_of
 from warmer.core.override import Override, binding, windows
@@ -50,7 +50,7 @@ class Outlook:
         reserve_usd: Decimal | None = None,
     ) -> Outlook:
         """From recent facts: the beats to come take and cost what those that succeeded did."""
-        done = [beat for beat in beats if beat.status is Status.SUCCEEDED]
+        done = [beat for beat in beats if beat.status.is_good]
         spans = [
             (beat.completed_at - beat.created_at).total_seconds() for beat in done if beat.completed_at is not None
         ]

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from warmer.core.beat import Observation, Reason, Request, Status, Verdict
+from warmer.core.beat import Observation, Reason, Request, Verdict
 from warmer.core.budget import Period, window
 from warmer.core.price import Cost
 from warmer.core.waits import NO_WAITS, Waits
@@ -104,7 +104,7 @@ def beats_by_hour(beats: Iterable[Observation], zone: ZoneInfo) -> tuple[BeatSum
                 beats=1,
                 cold=int(beat.verdict is Verdict.COLD),
                 unsure=int(beat.verdict is Verdict.UNSURE),
-                failed=int(beat.status is not Status.SUCCEEDED),
+                failed=int(not beat.status.is_good),
                 known_usd=beat.cost_usd or Decimal(0),
                 unknown=int(beat.cost_usd is None),
                 estimated=int(beat.cost_is_estimated),

@@ -148,6 +148,7 @@ class ModelSpec:
     caps: tuple[Cap, ...] = ()  # its own and those of all models; by the calendar of `hours`' zone
     self_host_per_hour: Decimal | None = None  # USD that an hour of a GPU of the owner's own costs; None: not told
     deadline: timedelta = DEFAULT_DEADLINE
+    cancel_on_start: bool = False  # whether a beat is canceled once it runs, where that is cheaper and still warms
     first_token: bool = False  # whether the time to a beat's first token is measured
     alerts: bool = True  # whether people are told of it alone
     traffic: bool = True  # whether customers' calls are read from the account's list

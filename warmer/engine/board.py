@@ -28,6 +28,7 @@ from warmer.core.board import (
     MoneyView,
     Overview,
     Step,
+    Tally,
     by_hour,
     by_week_hour,
     narrowed,
@@ -61,7 +62,11 @@ _WAITS_SHOWN = 40
 _MET_SHOWN = 2000
 _FINDS = 50
 """Folded at a time: the loop has its turn in between."""
-_PATIENCE_S = 0.25
+_TALLIED_EVERY_S = 10.0
+"""How often many models are counted, while somebody looks: those that are shown are looked at each time."""
+_FEW = 4 * MODELS_A_PAGE
+"""So many are counted each time."""
+_PATIENCE_S = 0.1
 """A page does not wait longer for what its next refresh will have."""
 _REPLAYED = 20_000
 """Calls of a week: more are not replayed for a page."""
@@ -77,6 +82,7 @@ class Board:
         self._console, self._journal = console, journal
         self._overriding = Overriding()
         self._counsellor = Counsellor(desk, clock)
+        self._tallied: Tally | None = None
         self._kept: dict[Hashable, tuple[float, asyncio.Future[Any]]] = {}
 
     def follow(self) -> AbstractContextManager[asyncio.Queue[dict[str, Any] | None]]:
@@ -128,25 +134,19 @@ class Board:
         names = found[(page - 1) * MODELS_A_PAGE : page * MODELS_A_PAGE]
         for start in range(0, len(names), _LINES):
             await self._console.warmth(names[start : start + _LINES])  # what is shown is looked at
-        nows = await self._console.overview()
-        by_name = {one.model: one for one in nows}
-        shown = [by_name[name] for name in names if name in by_name]
+        shown = await self._console.overview(frozenset(names))
         lines = list[Line]()
         for start in range(0, len(shown), _LINES):
             lines += await self._desk.do(partial(self._lines, shown[start : start + _LINES], spec, now))
         weeks = await self._soon(self._once("weeks", _SLOWLY_S, self._weeks))
+        tally = await self._tally(spec)
         today, month = await self._desk.do(lambda ledger: _spent(ledger, None, spec, now))
-        verdicts = [one.warmth.verdict for one in nows if one.warmth is not None]
-        kinds = [one.override.kind for one in nows if one.override is not None]
         return Overview(
             at=now,
             zone=spec.zone,
             file=Path(spec.path).name,
-            models=len(nows),
-            warm=verdicts.count(Verdict.WARM),
-            cold=verdicts.count(Verdict.COLD),
-            paused=kinds.count(Kind.PAUSE),
-            closed=sum(not entry.hours.contains(now) for entry in spec.models),
+            models=len(spec.models),
+            tally=tally,
             week=weeks and weeks[0],
             week_before=weeks and weeks[1] - weeks[0],
             today=today,
@@ -165,6 +165,8 @@ class Board:
         if entry is None:
             raise KeyError(name)
         zone, since = entry.hours.zone, hour_of(now - MONTH)
+        stepping = asyncio.ensure_future(self._once(("steps", name), _SLOWLY_S, lambda: self._steps(name)))
+        stepping.add_done_callback(_heard)
         detail = await self._console.model(name)
         (line,) = await self._desk.do(partial(self._lines, [detail.now], spec, now))
         met = await self._desk.do(lambda ledger: ledger.met(now - WEEK, limit=_MET_SHOWN, model=name))
@@ -178,10 +180,10 @@ class Board:
             for warming in Warming.of_floor(spell, since, now, spec.zone)
         ]
         warmings = [*map(Warming.of, in_days(beats, spec.zone)), *floored]
-        steps = await self._soon(self._once(("steps", name), _SLOWLY_S, lambda: self._steps(name)))
-        spared = await self._once(
-            ("avoided", name), _SLOWLY_S, lambda: self._avoided(entry, beats, calls, floored, now)
+        spared = await self._soon(
+            self._once(("avoided", name), _SLOWLY_S, lambda: self._avoided(entry, beats, calls, floored, now))
         )
+        steps = await self._soon(stepping)
         week_ago = now - WEEK
         return ModelView(
             at=now,
@@ -290,6 +292,29 @@ class Board:
             ),
             waits=ledger.met(now - WEEK, limit=_WAITS_SHOWN, model=one.model),
         )
+
+    async def _tally(self, spec: Spec) -> Tally | None:
+        """Of few models as they are now; of many as they were some seconds ago, and None before they were counted."""
+        if len(spec.models) <= _FEW:
+            return await self._count(spec)
+        counting = self._once("tally", _TALLIED_EVERY_S, lambda: self._count(spec))
+        if self._tallied is None:
+            return await self._soon(counting)
+        asyncio.ensure_future(counting).add_done_callback(_heard)
+        return self._tallied
+
+    async def _count(self, spec: Spec) -> Tally:
+        nows, now = await self._console.overview(), self._clock.now()
+        closed = 0
+        for start in range(0, len(spec.models), MODELS_A_PAGE):
+            closed += sum(not entry.hours.contains(now) for entry in spec.models[start : start + MODELS_A_PAGE])
+            await asyncio.sleep(0)
+        verdicts = [one.warmth.verdict for one in nows if one.warmth is not None]
+        paused = sum(one.override is not None and one.override.kind is Kind.PAUSE for one in nows)
+        self._tallied = Tally(
+            warm=verdicts.count(Verdict.WARM), cold=verdicts.count(Verdict.COLD), paused=paused, closed=closed
+        )
+        return self._tallied
 
     async def _weeks(self) -> tuple[Calls, Calls]:
         now = self._clock.now()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from uuid import uuid4
 
@@ -41,10 +41,12 @@ class Console:
         """The names of the file's models."""
         return [model.name for model in self._fleet.spec.models]
 
-    async def overview(self) -> tuple[ModelNow, ...]:
-        """Each model of the file as it is now."""
+    async def overview(self, names: Collection[str] | None = None) -> tuple[ModelNow, ...]:
+        """Each model of the file as it is now, or those of them."""
         overrides, found = await self._desk.do(self._overriding.read), list[ModelNow]()
         for model in self._fleet.spec.models:
+            if names is not None and model.name not in names:
+                continue
             found.append(self._now(model, overrides, self._answers.at_hand(model)))
             if len(found) % _BATCH == 0:
                 await asyncio.sleep(0)

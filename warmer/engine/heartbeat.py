@@ -16,6 +16,7 @@ from warmer.core.standing import rule_for
 from warmer.core.state import Knowledge, ModelState, fold
 from warmer.engine.budgets import Budgets
 from warmer.engine.contracts import GOOD_FOR, Contracts
+from warmer.engine.cuts import Cuts
 from warmer.engine.desk import Desk
 from warmer.engine.hosttime import STEP_S, HostTime
 from warmer.engine.inputs import Inputs
@@ -68,6 +69,7 @@ class Heartbeat:
         self._learning, self.budgets, self._outgoing = learning, budgets, outgoing
         self._host_time = HostTime(provider, clock)
         self._overriding, self._sights, self._inputs = Overriding(), sights, inputs
+        self._cuts = Cuts(desk)
 
     async def tick(self, spec: ModelSpec, *, left: bool = False, asked: bool = False) -> Tick:
         """Decide once, and act. Never raises a ProviderError: what the provider says becomes standing.
@@ -196,7 +198,7 @@ class Heartbeat:
         if spec.traffic:
             await self._traffic.refresh()
         await self._provider.admit()
-        return await self._inputs.fitting(spec, request)
+        return await self._cuts.fitting(spec, await self._inputs.fitting(spec, request))
 
     async def _beat(self, spec: ModelSpec, request: BeatRequest, reason: Reason, state: ModelState) -> Tick:
         """Claim the beat that was decided on, and send it. Its slot is that of the very state that decided.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from warmer.core.beat import Reason, Status
+from warmer.core.beat import Reason
 from warmer.core.shard import Shard
 from warmer.core.spec import ModelSpec, Spec
 from warmer.core.state import Hold
@@ -202,7 +202,7 @@ def exit_code(
     if any(isinstance(error, (AccountRefused, CreditExhausted)) for error in errors):
         return ACCOUNT_SAID_NO
     seen = [tick.observation for tick in ticks if tick.observation is not None]
-    if errors or any(observation.status is not Status.SUCCEEDED for observation in seen):
+    if errors or any(not observation.status.is_good for observation in seen):
         return SOME_FAILED
     if held is not None and held.reason in _ACCOUNT_HELD:  # as a pass before this one found out
         return _ACCOUNT_HELD[held.reason]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from warmer.core.beat import BeatKey, Observation, OpenBeat, Prediction, Status
+from warmer.core.cut import as_ended
 from warmer.core.following import pause_s
 from warmer.core.lost import find_lost
 from warmer.core.observe import observe, unsent
@@ -276,13 +277,14 @@ class Outgoing:
         """
         out = self._out[beat.key]
         patience = (beat.request.deadline + _OVERTIME).total_seconds()
-        looks = 0
+        looks, is_cut = 0, False
         trouble = ""
         every = timedelta(0) if spec is None else spec.interval
+        is_told = out.is_told and not beat.request.cancel_on_start  # nobody tells of the start
         while True:
             if out.end is None:
                 left_s = patience - (self._clock.monotonic() - out.since)
-                await self._pause(pause_s(looks, told=out.is_told, every=every, left_s=left_s), out)
+                await self._pause(pause_s(looks, told=is_told, every=every, left_s=left_s), out)
             if out.end is not None:
                 break
             looks += 1
@@ -292,6 +294,8 @@ class Outgoing:
                 trouble = str(exc)
             if not prediction.status.is_open:
                 break
+            if beat.request.cancel_on_start and prediction.status is Status.PROCESSING and not is_cut:
+                is_cut, looks = await self._cut(prediction), 0
             if self._clock.monotonic() - out.since > patience:
                 prediction = await self._give_up(beat, prediction, trouble, spec)
                 if not prediction.status.is_open:
@@ -314,6 +318,14 @@ class Outgoing:
             await pause(self._clock, seconds, out.wake)
         finally:
             out.wake.clear()
+
+    async def _cut(self, prediction: Prediction) -> bool:
+        """Have it canceled, now that it runs. Whether that was asked for."""
+        try:
+            await self._provider.cancel(prediction.id)
+        except ProviderError:
+            return False  # it runs on, and the next look asks again
+        return True
 
     async def _give_up(
         self, beat: OpenBeat, prediction: Prediction, trouble: str, spec: ModelSpec | None
@@ -392,6 +404,7 @@ class Outgoing:
     async def _record(
         self, beat: OpenBeat, prediction: Prediction, spec: ModelSpec | None, first_token_s: float | None = None
     ) -> Observation:
+        prediction = as_ended(prediction, beat.request)
         if spec is not None and spec.traffic and (prediction.wait_s or 0) > WARM_AT_MOST_S:
             # A boot, or a queue: see who else was there, with a reading that began after the beat.
             try:
@@ -417,7 +430,7 @@ class Outgoing:
             return observation, settled, ledger.finish(beat.key, observation, settled), before
 
         observation, settled, is_news, before = await self._desk.do(record)
-        if spec is not None and observation.status is Status.SUCCEEDED:
+        if spec is not None and observation.status.is_good:
             self._standing.succeeded(spec)
         elif spec is not None:
             if observation.status is Status.FAILED and is_news:
@@ -454,7 +467,7 @@ class Outgoing:
         }
         if seen.first_token_s is not None:
             facts["first_token_s"] = seen.first_token_s
-        if seen.status is Status.SUCCEEDED:
+        if seen.status.is_good:
             get().info(Event.BEAT_DONE, **facts)
         else:
             get().warning(Event.BEAT_FAILED, error=seen.error, **facts)

@@ -257,6 +257,7 @@ LATEST_BEAT = (
     .order_by(beat_at.desc(), beats.c.slot.desc())
     .limit(1)
 )
+LATEST_BEATS = LATEST_BEAT.limit(None).limit(sa.bindparam("limit", type_=sa.Integer))
 LATEST_SENT = LATEST_BEAT.where(beats.c.prediction_id.is_not(None))
 VERDICTS = (
     sa.select(beats.c.verdict)

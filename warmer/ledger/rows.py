@@ -36,6 +36,7 @@ def dump_request(request: BeatRequest) -> str:
             "deadline_s": request.deadline.total_seconds(),
             "price": None if request.price is None else _price_parts(request.price),
             "first_token": request.first_token,
+            "cancel_on_start": request.cancel_on_start,
         }
     )
 
@@ -54,6 +55,7 @@ def load_request(text: str) -> BeatRequest:
         deadline=timedelta(seconds=raw["deadline_s"]),
         price=None if raw.get("price") is None else _price_of(raw["price"]),  # an older warmer did not write it
         first_token=raw.get("first_token", False),  # nor this
+        cancel_on_start=raw.get("cancel_on_start", False),  # nor this
     )
 
 

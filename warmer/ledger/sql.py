@@ -213,6 +213,12 @@ class SqlLedger(Archive, Calls, Notebook):
             row = connection.execute(query, {"model": model}).mappings().first()
             return observation_of(row) if row else None
 
+    def latest_beats(self, model: str, count: int) -> tuple[Observation, ...]:
+        """The last `count` finished beats of `model`, the newest first."""
+        with self._read() as connection:
+            rows = connection.execute(queries.LATEST_BEATS, {"model": model, "limit": count}).mappings()
+            return tuple(observation_of(row) for row in rows)
+
     def verdicts(self, model: str, count: int) -> tuple[Verdict, ...]:
         """What the last beats of `model` found, the newest first: of those that could tell, and were no probes."""
         with self._read() as connection:

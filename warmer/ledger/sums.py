@@ -204,7 +204,7 @@ _OF_BEATS = (
     sa.func.count().label("beats"),
     _number(beats.c.verdict == Verdict.COLD.value).label("cold"),
     _number(beats.c.verdict == Verdict.UNSURE.value).label("unsure"),
-    _number(beats.c.status != Status.SUCCEEDED.value).label("failed"),
+    _number(beats.c.status.not_in([status.value for status in Status if status.is_good])).label("failed"),
     sa.func.coalesce(sa.func.sum(beats.c.cost_micros), 0).label("known_micros"),
     _number(beats.c.cost_micros.is_(None)).label("unknown"),
     _number(beats.c.cost_is_estimated.is_(sa.true())).label("estimated"),

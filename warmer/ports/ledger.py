@@ -271,6 +271,10 @@ class Ledger(Notes, Protocol):
         """The finished beat of `model` that was created last. `sent`: of those that reached the provider."""
         ...
 
+    def latest_beats(self, model: str, count: int) -> tuple[Observation, ...]:
+        """The last `count` finished beats of `model`, the newest first."""
+        ...
+
     def verdicts(self, model: str, count: int) -> tuple[Verdict, ...]:
         """What the last beats of `model` found, the newest first: of those that could tell, and were no probes."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -55,8 +55,8 @@ class Console(Protocol):
         """Now, by the provider's clock, which stamps of calls go by."""
         ...
 
-    async def overview(self) -> tuple[ModelNow, ...]:
-        """Each model of the file as it is now."""
+    async def overview(self, names: Collection[str] | None = None) -> tuple[ModelNow, ...]:
+        """Each model of the file as it is now, or those of them."""
         ...
 
     async def model(self, name: str) -> ModelDetail:

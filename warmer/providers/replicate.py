@@ -161,7 +161,7 @@ class Replicate:
             "Content-Type": "application/json",
             "Cancel-After": f"{cancel_after}s",
         }
-        if not request.first_token:
+        if not request.first_token and not request.cancel_on_start:
             headers["Prefer"] = f"wait={HOLD_S}"
         sent_at, left = self._creates.sent(), self._clock.now()
         reply = await self._send("POST", path, body=body, headers=headers)

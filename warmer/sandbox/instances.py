@@ -228,7 +228,11 @@ class Pool:
             if prediction.started_at is not None:
                 instance.active += self._agenda.now - prediction.started_at
             self._finish(prediction, status)
-        self._free(instance)
+        if status is Status.CANCELED and not self._traits.survives_cancel:
+            self._switch_off(instance)
+            self._work()
+        else:
+            self._free(instance)
 
     def _finish(self, prediction: Prediction, status: Status) -> None:
         now = self._agenda.now

@@ -102,6 +102,7 @@ class Traits:
     boot_spread: float = 0.15  # sigma of the log-normal factor drawn for each boot
     run_s: float = 1.0  # median run of an input to which no `growth` applies
     run_spread: float = 0.1  # sigma of the log-normal factor drawn for each run
+    survives_cancel: bool = True  # whether an instance whose run is canceled is kept as any other
     prefill_s: float = (
         0.0  # of a run, before a streaming model begins its first token; the whole run where that is less
     )
