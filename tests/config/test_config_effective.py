@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warmer import config
-from warmer.core.price import PER_SECOND, Billing
+from warmer.core.price import PER_SECOND
 from warmer.core.spec import Spec
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ entries = st.builds(
             "policy": st.sampled_from(["aware", "fixed"]),
             "every": st.sampled_from(["auto", "1s", "1.2345s", "90m", "2d3h4m5s6ms"]),
             "input": inputs,
-            "billing": st.sampled_from([str(one) for one in Billing if one is not Billing.DEPLOYMENT]),
+            "billing": st.sampled_from(["public", "private", "fast_boot", "official"]),
             "lead": st.sampled_from(["auto", "0s", "2m", "1h"]),
             "deadline": st.sampled_from(["5s", "90s", "24h"]),
             "traffic": st.sampled_from(["auto", "off"]),
@@ -113,6 +113,10 @@ entries = st.builds(
             + [{**keys, "cold_target": share} for share in ("2%", "0.1%", "57.3 %", "99.999999%")]
             + [{**keys, "cold_start_price": Decimal(usd)} for usd in ("0.01", "1000")]
         )
+    )
+    | st.fixed_dictionaries(
+        {"cog": st.sampled_from(["http://127.0.0.1:5000", "https://gpu.example.test/up"])},
+        optional={"billing": st.sampled_from(["own", "private"]), "every": st.just("30s"), "traffic": st.just("off")},
     ),
     prices,
 )

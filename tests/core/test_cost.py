@@ -106,7 +106,7 @@ def test_no_beat_that_keeps_its_deadline_costs_more_than_the_worst_case(
 @pytest.mark.parametrize("billing", [*Billing, None])
 def test_without_a_price_a_cost_is_nothing_for_certain_or_unknown(billing: Billing | None, status: Status) -> None:
     cost = cost_of(replace(DONE, status=status), Verdict.WARM, price=None, billing=billing, kept_s=300.0)
-    is_free = status in (Status.FAILED, Status.ABORTED) and billing not in (*ONLINE, None)
+    is_free = status in (Status.FAILED, Status.ABORTED) and billing not in (*ONLINE, Billing.OWN, None)
 
     assert cost == (FREE if is_free else UNKNOWN)
 

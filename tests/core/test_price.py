@@ -18,7 +18,7 @@ from warmer.core.price import (
 )
 
 T4 = Price(per_second=Decimal("0.000225"), source="gpu-t4@2026-11-18")
-RUN_ONLY = [Billing.PUBLIC, Billing.FAST_BOOT]
+RUN_ONLY = [Billing.PUBLIC, Billing.FAST_BOOT, Billing.OWN]
 
 DOCUMENTED = {
     "cpu": "0.000100",
@@ -93,7 +93,7 @@ def test_a_price_is_written_with_its_unit_and_without_an_exponent() -> None:
     assert str(Price(per_output=Decimal("0.003"), source="file")) == "0.003/output file"
 
 
-def test_only_public_and_fast_boot_bill_the_run_alone() -> None:
+def test_which_classes_bill_the_run_alone() -> None:
     assert [billing for billing in Billing if billing.bills_run_only] == RUN_ONLY
 
 

@@ -104,6 +104,7 @@ def fill(old: Old, facts: Any) -> None:
             version="f00",
             cost_is_estimated=False,
             first_token_s=0.375,
+            boot_s=2.5,
         )
     old.insert(
         "beats",
@@ -167,6 +168,7 @@ def check(ledger: Ledger, facts: Any, old: Old) -> None:
     assert (first.cost_usd, second.cost_usd) == (Decimal("0.000225"), None)
     assert first.cost_is_estimated is False
     assert first.first_token_s == (0.375 if old.has("0013") else None)
+    assert first.boot_s == (2.5 if old.has("0014") else None)
     assert first.version == ("f00" if old.has("0002") else None)
     (out,) = ledger.open_beats()
     assert (out.key, out.claimed_at, out.request) == (facts.key(3), facts.at(3600), facts.claim(price=None).request)

@@ -23,6 +23,7 @@ from warmer.config.ledger import check_ledger
 from warmer.config.prices import known_table, read_table
 from warmer.config.schema import json_schema
 from warmer.config.secret import read_password, read_secret
+from warmer.config.servers import TARGETS, host_of, usual_price
 from warmer.config.shape import AlertsShape, BudgetShape, ModelShape, read_shape
 from warmer.core.budget import Cap, Period
 from warmer.core.hours import ActiveHours
@@ -133,7 +134,7 @@ def _webhook_url(public_url: str | None) -> str | None:
 
 _AS_GIVEN = (
     *("policy", "every", "lead", "instances", "shadow", "input", "billing", "deadline", "cancel_on_start"),
-    *("alerts", "traffic"),
+    "alerts",
 )
 
 
@@ -148,20 +149,24 @@ def _model(
     both = {**defaults, **own}
     if both.get("policy") is PolicyName.FLOOR:
         both.pop("shadow", None)  # of the defaults: there are no beats to compare it with
-    target: Target = own.get("model") or own["deployment"]
+    target: Target = next(own[key] for key in TARGETS if key in own)
+    is_listed = target.kind.is_of_an_account
     name = own.get("name", str(target))
     zone, country = file.get("timezone", ZoneInfo("UTC")), file.get("country")
     return ModelSpec(
         name=name,
         target=target,
-        host=accounts.get(both.get("account", "")),
+        host=host_of(target) or accounts.get(both.get("account", "")),
         hours=ActiveHours(lines=tuple(both.get("hours", ("24/7",))), zone=zone, country=country),
         caps=(*_caps(both.get("budget"), name), *_caps(file.get("budget"), None)),
-        # Price and hardware are two ways to say one thing: an entry's own, either of them, goes before the defaults'.
-        price=_price(own, table) or _price(defaults, table),
+        # Price and hardware are two ways to say one thing: an entry's own, either of them, goes before the defaults',
+        # which are of what the account's models run on.
+        price=_price(own, table)
+        or (_price(defaults, table) if is_listed else usual_price(target, both.get("billing"))),
         prices=table,
         self_host_per_hour=_given(both.get("self_host")).get("per_hour"),
-        first_token=both.get("measure", False),
+        first_token=both.get("measure", False) and is_listed,
+        traffic=both.get("traffic", True) and is_listed,
         **_aim(own) or _aim(defaults),
         **{key: both[key] for key in _AS_GIVEN if key in both},
     )
@@ -170,7 +175,7 @@ def _model(
 def _places(document: Document, at: int, path: str) -> dict[str, str]:
     """The "file:line" of what the entry names, and of its input, which may be that of the defaults."""
     ways: dict[str, tuple[tuple[str | int, ...], ...]] = {
-        "target": (("models", at, "model"), ("models", at, "deployment")),
+        "target": tuple(("models", at, key) for key in TARGETS),
         "input": (("models", at, "input"), ("defaults", "input")),
     }
     return {

@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 from warmer.config.document import CORE_SCHEMA
-from warmer.core.price import Price
-from warmer.core.spec import AccountSpec, Alerts, ModelSpec, PolicyName, Spec, TargetKind
+from warmer.core.price import PAID_ANYWAY, Price
+from warmer.core.spec import AccountSpec, Alerts, ModelSpec, PolicyName, Spec
 from warmer.core.units import format_duration
 
-_OF_BEATS = frozenset({"every", "input", "deadline", "measure"})
+_OF_BEATS = frozenset({"every", "input", "deadline", "measure", "cancel_on_start"})
 _OF_ADAPTIVE = frozenset({"cold_target", "cold_start_price"})
 
 
@@ -71,10 +71,9 @@ def _heeded(model: ModelSpec) -> dict[str, Any]:
 
 def entry(model: ModelSpec) -> dict[str, Any]:
     """All of a model as its entry would say it."""
-    kind = "deployment" if model.target.kind is TargetKind.DEPLOYMENT else "model"
     lines = list(model.hours.lines)
     shown: dict[str, Any] = {
-        kind: str(model.target),
+        str(model.target.kind): str(model.target),
         "name": model.name,
         "hours": lines[0] if len(lines) == 1 else lines,
         "policy": str(model.policy),
@@ -95,7 +94,7 @@ def entry(model: ModelSpec) -> dict[str, Any]:
         shown["input"] = dict(model.input)
     if model.billing is not None:
         shown["billing"] = str(model.billing)
-    if model.price is not None:
+    if model.price not in (None, PAID_ANYWAY):
         shown |= _price(model.price)
     if model.self_host_per_hour is not None:
         shown["self_host"] = {"per_hour": model.self_host_per_hour}

@@ -8,11 +8,15 @@ from typing import Any, TypeGuard
 
 from warmer.config.document import Document
 from warmer.config.faults import Faults, Place, quote, suggest
+from warmer.config.servers import SERVERS, TARGETS
 from warmer.config.shape import BudgetShape, ModelShape
 from warmer.core.budget import Period
 from warmer.core.price import Billing
 from warmer.core.spec import PolicyName
 
+_WHAT = {"cog": "Cog server"}
+_BILLED = {"deployment": (Billing.DEPLOYMENT,), "cog": (Billing.OWN, Billing.PRIVATE)}
+_OF_MODELS = tuple(billing for billing in Billing if billing not in (Billing.DEPLOYMENT, Billing.OWN))
 _BOTH_AIMS = {"cold_target", "cold_start_price"}
 _OF_BEATS = {"every", "input", "deadline", "measure", "cancel_on_start"}
 _TWO_AIMS = (
@@ -38,6 +42,7 @@ def check_entries(document: Document, faults: Faults) -> None:
             shared = defaults if isinstance(defaults, dict) else {}
             _check_billing(entry, shared, target, at, document, faults)
             _check_aim(entry, shared, at, document, faults)
+            _check_server(entry, target, at, document, faults)
             _check_floor(entry, shared, target, at, document, faults, held)
             _check_budget(entry.get("budget"), ("models", at, "budget"), root, document, faults)
     _check_budget(root.get("budget"), ("budget",), root, document, faults)
@@ -57,11 +62,12 @@ def check_public_url(document: Document, faults: Faults) -> None:
 
 
 def _check_target(entry: Mapping[str, Any], at: int, document: Document, faults: Faults) -> str | None:
-    """The key of the entry's target: `model` or `deployment`."""
-    targets = [key for key in entry if key in ("model", "deployment")]
+    """The key of the entry's target, one of TARGETS."""
+    targets = [key for key in entry if key in TARGETS]
     if len(targets) > 1:
         place = document.key_place(("models", at, targets[1]))
-        faults.add(place, "this entry names a model and a deployment", "make it two entries")
+        first, second = (_WHAT.get(key, key) for key in targets[:2])
+        faults.add(place, f"this entry names a {first} and a {second}", "make it two entries")
     # Where a key is unknown it is the target, misspelt, more likely than not: that fault is told already.
     if not targets and entry.keys() <= ModelShape.model_fields.keys():
         place = document.place(("models", at))
@@ -81,6 +87,8 @@ def _check_name(
     name = entry[key] if key else None
     if key is None or not isinstance(name, str):
         return
+    if key in SERVERS:
+        name = name.rstrip("/")
     place = document.place(("models", at, key))
     if first := named.get(name):
         problem = f"{quote(name)} is already the name of the model on line {first.line}"
@@ -111,10 +119,12 @@ def _check_billing(
     billing = entry["billing"] if own else defaults.get("billing")
     if target is None or billing not in list(Billing):
         return
-    if (target == Billing.DEPLOYMENT) != (billing == Billing.DEPLOYMENT):
+    if billing not in _BILLED.get(target, _OF_MODELS):
         place = document.place(("models", at, "billing") if own else ("defaults", "billing"))
         hint = "leave `billing` out: the API tells it" if own else "write it in the entries that bill so"
-        faults.add(place, f"a {target} does not bill as `{billing}`", hint)
+        if own and target in SERVERS:
+            hint = f"leave `billing` out, or write one of {', '.join(_BILLED[target])}"
+        faults.add(place, f"a {_WHAT.get(target, target)} does not bill as `{billing}`", hint)
 
 
 def _check_aim(
@@ -132,12 +142,12 @@ def _check_aim(
         problem = f"only `policy: adaptive` heeds `{own[0]}`"
         faults.add(document.key_place(("models", at, own[0])), problem, "write that policy, or leave this key out")
         return
-    if both.get("policy") == PolicyName.ADAPTIVE and both.get("traffic") == "off":
-        key = "traffic" if "traffic" in entry else "policy" if "policy" in entry else None
+    is_server = any(key in entry for key in SERVERS)
+    if both.get("policy") == PolicyName.ADAPTIVE and (is_server or both.get("traffic") == "off"):
+        key = "traffic" if "traffic" in entry and not is_server else "policy" if "policy" in entry else None
         place = document.key_place(("models", at, key)) if key else document.key_place(("defaults", "policy"))
-        faults.add(
-            place, "`adaptive` goes by customers' calls, which are not seen", "leave `traffic` out, or use `aware`"
-        )
+        hint = "write `policy: aware` in its entry" if is_server else "leave `traffic` out, or use `aware`"
+        faults.add(place, "`adaptive` goes by customers' calls, which are not seen", hint)
     aims = own or [key for key in ("cold_target", "cold_start_price") if key in defaults]
     if PolicyName.ADAPTIVE in chosen and aims == ["cold_start_price"] and not {"price", "hardware"} & both.keys():
         place = document.key_place(("models", at, "cold_start_price") if own else ("defaults", "cold_start_price"))
@@ -146,6 +156,20 @@ def _check_aim(
     if "shadow" in entry and entry["shadow"] == both.get("policy", PolicyName.AWARE):
         place = document.key_place(("models", at, "shadow"))
         faults.add(place, "the shadow is the policy itself", "name another policy to be compared with it")
+
+
+def _check_server(entry: Mapping[str, Any], target: str | None, at: int, document: Document, faults: Faults) -> None:
+    """What only the account's API can tell is not asked of a server that is called by its own address."""
+    if target not in SERVERS:
+        return
+    what = _WHAT[target]
+    if entry.get("traffic") == "auto":
+        problem = f"who else calls a {what} is in no list"
+        hint = "leave `traffic` out, and tell warmer of calls: POST /api/v1/requests"
+        faults.add(document.key_place(("models", at, "traffic")), problem, hint)
+    if entry.get("measure") == "first_token":
+        problem = f"the first token of a {what} is not measured"
+        faults.add(document.key_place(("models", at, "measure")), problem, "leave `measure` out")
 
 
 def _check_budget(

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from warmer.config import ledger as ledgers
-from warmer.config import values
+from warmer.config import servers, values
 from warmer.config.document import Document
 from warmer.config.faults import Faults, WrongValueError, near_miss, quote, suggest
 from warmer.core.price import PER_SECOND, TABLE, Billing, PriceTable
@@ -99,6 +99,7 @@ Rate = Annotated[
 ]
 Model = Annotated[Target, PlainValidator(values.read_model), _text(f"{values.SLUG}(?::{values.VERSION})?")]
 Deployment = Annotated[Target, PlainValidator(values.read_deployment), _text(values.SLUG)]
+Cog = Annotated[Target, PlainValidator(servers.read_cog), _text(servers.COG, format="uri")]
 Name = Annotated[str, PlainValidator(values.read_name), _text(minLength=1, maxLength=values.MAX_NAME)]
 Hours = Annotated[
     list[Annotated[str, PlainValidator(_line)]],
@@ -373,16 +374,15 @@ class DefaultsShape(_Mapping):
 class ModelShape(DefaultsShape):
     """One model to keep warm."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["model"]}, {"required": ["deployment"]}]})
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in servers.TARGETS]})
     example = "- model: owner/name"
 
     model: Model = _key(
         "The model: owner/name for its latest version, owner/name:VERSION for a pinned one.", "stability-ai/sdxl"
     )
     deployment: Deployment = _key("The deployment, owner/name, in place of a model.", "acme/upscaler")
-    name: Name = _key(
-        "What the model is called in logs, reports and the ledger; without it the target as written.", "chat"
-    )
+    cog: Cog = _key("The address of a Cog server of your own, in place of a model.", "http://127.0.0.1:5000")
+    name: Name = _key("What it is called in logs, reports and the ledger; without it the target as written.", "chat")
 
 
 class FileShape(_Mapping):

@@ -47,7 +47,7 @@ def never_sent(spec: ModelSpec, now: datetime) -> str | None:
         return _never_raised(spec, now)
     if spec.price is None:
         return NO_PRICE if is_price_told(spec) else None
-    most = worst_case(spec.price, spec.billing or Billing.PUBLIC, spec.deadline, 0.0)
+    most = worst_case(spec.price, spec.billing_or(None), spec.deadline, 0.0)
     least = min(spec.caps, key=lambda cap: cap.usd)
     if most is None or most <= least.usd:
         return None

@@ -116,6 +116,7 @@ class Prediction:
     stream: str | None = field(
         default=None, repr=False
     )  # where its output can be read as it comes, by whoever knows it
+    boot_s: float | None = None  # of the boot that it met, where the host tells that apart; it may have waited less
 
     @property
     def wait_s(self) -> float | None:
@@ -157,6 +158,7 @@ class Use:
     started_at: datetime | None
     completed_at: datetime | None
     wait_s: float | None
+    met_boot: bool = False  # so the host told; a short wait then says no more
 
     @classmethod
     def of(cls, seen: Prediction | Observation | Request) -> Use:
@@ -168,6 +170,7 @@ class Use:
             started_at=seen.started_at,
             completed_at=seen.completed_at,
             wait_s=seen.wait_s,
+            met_boot=not isinstance(seen, Request) and seen.boot_s is not None,
         )
 
     def was_waiting_at(self, moment: datetime) -> bool:
@@ -194,6 +197,7 @@ class Contract:
     example_input: Mapping[str, Any] | None = field(default=None, repr=False)
     versions: tuple[str, ...] = ()  # newest first, where the provider lists them
     hardware: str | None = None  # stated for deployments only
+    schema_to_come: bool = False  # the server is booting, and tells what it takes when it is up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +291,12 @@ class Observation:
     first_token_s: float | None = (
         None  # from its create to its first token, as a caller would feel it; None: not measured
     )
+    boot_s: float | None = None  # of the boot that it met, where the host tells that apart
+
+    @property
+    def booting_s(self) -> float | None:
+        """Seconds that a boot took, by a beat that met one: its wait, or the boot, in the middle of which it came."""
+        return max((s for s in (self.wait_s, self.boot_s) if s is not None), default=None)
 
     @property
     def cost(self) -> Cost:

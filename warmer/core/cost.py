@@ -26,7 +26,8 @@ def cost_of(seen: Prediction, verdict: Verdict, *, price: Price | None, billing:
         return _by_output(seen, price)
     if not billing.bills_run_only:
         return _online(seen, verdict, price, kept_s)
-    if seen.is_free:
+    ran_for_all_that = billing is Billing.OWN and seen.run_s is not None  # a machine runs what then fails
+    if (seen.is_free and not ran_for_all_that) or (price is not None and price.per_second == 0):
         return FREE
     if seen.run_s is None or price is None or price.per_second is None:
         return UNKNOWN

@@ -52,6 +52,7 @@ def observe(
         version=prediction.version or beat.request.version,
         cost_is_estimated=cost.is_estimated,
         first_token_s=first_token_s,
+        boot_s=prediction.boot_s,
     )
 
 

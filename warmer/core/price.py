@@ -20,11 +20,12 @@ class Billing(StrEnum):
     FAST_BOOT = "fast_boot"  # active seconds only, private or not
     OFFICIAL = "official"  # per unit of output; always on
     DEPLOYMENT = "deployment"  # every second an instance is online
+    OWN = "own"  # a machine of the owner's own, paid whether called or not: of a beat its run, where that has a price
 
     @property
     def bills_run_only(self) -> bool:
         """Whether a beat costs its run and nothing else."""
-        return self in (Billing.PUBLIC, Billing.FAST_BOOT)
+        return self in (Billing.PUBLIC, Billing.FAST_BOOT, Billing.OWN)
 
 
 class Known(StrEnum):
@@ -123,6 +124,9 @@ class PriceTable:
     read_on: date
     per_second: Mapping[str, Decimal]  # USD
 
+
+PAID_ANYWAY = Price(per_second=Decimal(0), source="own")
+"""Of a machine of the owner's own, unless the file says what a second costs: the bill is the same without beats."""
 
 TABLE = PriceTable(read_on=PRICES_READ_ON, per_second=PER_SECOND)
 """The package's own."""

@@ -108,7 +108,7 @@ def beats_by_hour(beats: Iterable[Observation], zone: ZoneInfo) -> tuple[BeatSum
                 known_usd=beat.cost_usd or Decimal(0),
                 unknown=int(beat.cost_usd is None),
                 estimated=int(beat.cost_is_estimated),
-                boots=_waits(beat.wait_s, counts=beat.verdict is Verdict.COLD),
+                boots=_waits(beat.booting_s, counts=beat.verdict is Verdict.COLD),
             )
             for beat in beats
         ),

@@ -15,7 +15,7 @@ from warmer.core.schema_input import CUT, alternatives, as_list, as_number, faul
 from warmer.core.spec import ModelSpec
 from warmer.core.thrift import FILES, TEXT, fits, least_of, thrift_of
 from warmer.core.tiny_files import is_hard_to_make, tiny_file
-from warmer.errors import ModelRefused
+from warmer.errors import ModelRefused, Unavailable
 
 _ROOM = 40_000
 _A_VALUE = 40
@@ -54,7 +54,15 @@ def smallest_input(schema: Mapping[str, Any] | None, example: Mapping[str, Any] 
 
 
 def fitting_input(contract: Contract) -> dict[str, Any]:
-    """The smallest input of that contract's model. Raises ModelRefused, with what to write, where none can be made."""
+    """The smallest input of that contract's model. Raises ModelRefused, with what to write, where none can be made.
+
+    Raises Unavailable where the schema is still to come.
+    """
+    if contract.schema_to_come:
+        raise Unavailable(
+            f"{contract.target} is booting, and tells what it takes when it is up: that is asked again by itself. With "
+            "an `input` in its entry it need not be"
+        )
     made = _made(contract.input_schema, contract.example_input)
     if made.faults:
         why = one_line("; ".join(fault[:_LONGEST] for fault in made.faults[:3]))

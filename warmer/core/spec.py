@@ -182,8 +182,8 @@ class ModelSpec:
 
     def billing_or(self, told: Billing | None) -> Billing:
         """Who is billed for what: by the file, else as the provider `told`, else as is usual for its target."""
-        usual = Billing.DEPLOYMENT if self.target.kind is TargetKind.DEPLOYMENT else Billing.PUBLIC
-        return self.billing or told or usual
+        usual = {TargetKind.DEPLOYMENT: Billing.DEPLOYMENT, TargetKind.COG: Billing.OWN}
+        return self.billing or told or usual.get(self.target.kind, Billing.PUBLIC)
 
     def price_on(self, hardware: str | None) -> Price | None:
         """The price of its beats: the file's, else that of the hardware that the provider tells; None: unknown."""

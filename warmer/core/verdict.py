@@ -43,9 +43,13 @@ def judge(found: Use, others: Sequence[Use], typical_s: float) -> Verdict:
     - One was running, or had just ended: an instance was up, so that a long wait is as likely a queue as a boot.
     - One was waiting for an instance that was up: the same, for it ran first.
     - One was waiting for a boot: this one waited for the rest of it, and was cold too, however short that was.
+
+    Where the host tells of a boot, that goes before the wait.
     """
     if found.wait_s is None or found.status is Status.UNKNOWN:
         return Verdict.UNSURE
+    if found.met_boot:
+        return Verdict.COLD
     by_wait = _by_wait(found.wait_s, typical_s)
     earlier = [other for other in others if other.id != found.id and other.created_at <= found.created_at]
     waiting = [other for other in earlier if other.was_waiting_at(found.created_at)]
@@ -55,9 +59,7 @@ def judge(found: Use, others: Sequence[Use], typical_s: float) -> Verdict:
         return Verdict.WARM if is_plain else Verdict.UNSURE
     if not waiting:
         return by_wait
-    boots = [
-        other for other in waiting if other.wait_s is not None and _by_wait(other.wait_s, typical_s) is Verdict.COLD
-    ]
+    boots = [other for other in waiting if _is_cold(other, typical_s)]
     if any(_started_no_later(other, found) for other in boots):
         return Verdict.COLD
     return Verdict.COLD if by_wait is Verdict.COLD else Verdict.UNSURE
@@ -77,7 +79,11 @@ def _shows_an_instance(use: Use, moment: datetime) -> bool:
 
 
 def _is_warm(use: Use, typical_s: float) -> bool:
-    return use.wait_s is not None and _by_wait(use.wait_s, typical_s) is Verdict.WARM
+    return not use.met_boot and use.wait_s is not None and _by_wait(use.wait_s, typical_s) is Verdict.WARM
+
+
+def _is_cold(use: Use, typical_s: float) -> bool:
+    return use.met_boot or (use.wait_s is not None and _by_wait(use.wait_s, typical_s) is Verdict.COLD)
 
 
 def _started_no_later(other: Use, found: Use) -> bool:

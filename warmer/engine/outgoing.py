@@ -467,6 +467,8 @@ class Outgoing:
         }
         if seen.first_token_s is not None:
             facts["first_token_s"] = seen.first_token_s
+        if seen.boot_s is not None:
+            facts["boot_s"] = round(seen.boot_s, 3)
         if seen.status.is_good:
             get().info(Event.BEAT_DONE, **facts)
         else:

@@ -13,7 +13,7 @@ from warmer.ledger.database import OPTION, Access, Database, explained
 from warmer.ledger.sql import SqlLedger
 from warmer.ledger.sqlite import SqliteFile
 
-HEAD = "0013"
+HEAD = "0014"
 """The newest revision in `migrations/versions`."""
 
 _BUSY_S = 30.0

@@ -137,6 +137,7 @@ def observation_of(row: sa.RowMapping) -> Observation:
         version=row["version"],
         cost_is_estimated=bool(row["cost_is_estimated"]),
         first_token_s=row["first_token_s"],
+        boot_s=row["boot_s"],
     )
 
 

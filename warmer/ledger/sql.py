@@ -133,6 +133,7 @@ class SqlLedger(Archive, Calls, Notebook):
             "billing": observation.billing.value if observation.billing else None,
             "version": observation.version,
             "first_token_s": observation.first_token_s,
+            "boot_s": observation.boot_s,
             "request": None,
         }
         # What an earlier beat cost is changed by what it was.

@@ -223,6 +223,8 @@ _MODEL, _SINCE, _HOUR, _NEXT = (
     for name, kind in (("model", sa.Text), ("since", Instant), ("hour", Instant), ("next_hour", Instant))
 )
 _Pair = tuple[sa.Select[Any], sa.Select[Any]]
+_booting_s = sa.case((beats.c.boot_s > beats.c.wait_s, beats.c.boot_s), else_=beats.c.wait_s).label("wait_s")
+"""`Observation.booting_s` of one that is cold."""
 
 
 def _quarters(kind: Kind, source: sa.FromClause, *where: sa.ColumnElement[bool]) -> _Pair:
@@ -230,9 +232,8 @@ def _quarters(kind: Kind, source: sa.FromClause, *where: sa.ColumnElement[bool])
     (by, of), table = _GROUPED[kind], ROWS[kind]
     if kind is Kind.BEATS:
         where = (table.c.status.is_not(None), *where)
-    waits = (
-        sa.select(*by, table.c.wait_s, table.c.verdict).select_from(source).where(table.c.wait_s.is_not(None), *where)
-    )
+    wait_s = _booting_s if kind is Kind.BEATS else table.c.wait_s
+    waits = sa.select(*by, wait_s, table.c.verdict).select_from(source).where(table.c.wait_s.is_not(None), *where)
     if kind is Kind.BEATS:
         waits = waits.where(table.c.verdict == Verdict.COLD.value)
     return sa.select(*by, *of).select_from(source).where(*where).group_by(*by), waits

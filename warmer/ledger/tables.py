@@ -60,6 +60,7 @@ beats = sa.Table(
     sa.Column("reserved_micros", sa.BigInteger),  # the most it may cost; what it counts as until its cost is known
     sa.Column("reserved_until", Instant),  # our clock: its deadline
     sa.Column("first_token_s", sa.Float),  # null: not measured
+    sa.Column("boot_s", sa.Float),  # null: met none, or its host does not tell
     sa.Index("beats_by_end", "model", "completed_at"),
 )
 

@@ -22,7 +22,7 @@ MAX_REPLY_BYTES = 8 * 1024 * 1024
 TIMEOUT_S = 20.0
 """Longest silence within a reply. A create is held for up to 5 s by choice, so this must stay well above."""
 
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 _TOKEN = re.compile(r"[!-~]+")
 
 
@@ -111,7 +111,7 @@ class Wire:
             ):
                 text = await _text(response)
                 return Reply(status=response.status_code, headers=response.headers, body=_json(self._bearer.hide(text)))
-        except _NEVER_SENT as exc:
+        except NEVER_SENT as exc:
             problem = Unreachable(
                 f"no connection to {self.host} ({said(exc)}). Check the network, the proxy and `replicate.base_url`"
             )
