@@ -79,6 +79,7 @@ def test_export_has_the_documented_columns(used: Desk) -> None:
         "price",
         "billing",
         "first_token_s",
+        "boot_s",
     ]
     as_csv = used.run("export", "beats", "--format", "csv", "-c", str(used.file)).out
     rows = list(csv.DictReader(io.StringIO(as_csv)))
