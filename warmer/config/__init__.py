@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
+from warmer.config import endpoint_entries
 from warmer.config.document import MAX_BYTES, Document, read_document
 from warmer.config.effective import dump, show
 from warmer.config.entries import check_entries, check_public_url
@@ -22,8 +23,8 @@ from warmer.config.files import read_file
 from warmer.config.ledger import check_ledger
 from warmer.config.prices import known_table, read_table
 from warmer.config.schema import json_schema
-from warmer.config.secret import read_password, read_secret
-from warmer.config.servers import TARGETS, host_of, usual_price
+from warmer.config.secret import read_password, read_secret, read_secrets
+from warmer.config.servers import host_of, usual_price
 from warmer.config.shape import AlertsShape, BudgetShape, ModelShape, read_shape
 from warmer.core.budget import Cap, Period
 from warmer.core.hours import ActiveHours
@@ -39,10 +40,11 @@ from warmer.core.spec import (
     Retention,
     Spec,
     Target,
+    TargetKind,
 )
 from warmer.errors import ConfigError, Fault, UsageError
 
-__all__ = ["dump", "find", "json_schema", "load", "parse", "read_password", "read_secret", "show"]
+__all__ = ["dump", "find", "json_schema", "load", "parse", "read_password", "read_secret", "read_secrets", "show"]
 
 LOCAL = Path("config/warmer.yaml")
 SYSTEM = Path("/etc/warmer/warmer.yaml")
@@ -146,23 +148,30 @@ def _model(
     table: PriceTable,
 ) -> ModelSpec:
     own = _given(entry)
+    target: Target = next(own[kind.value] for kind in TargetKind if kind.value in own)
+    name = own.get("name", str(target))
+    is_endpoint = target.kind is TargetKind.URL
+    if is_endpoint:
+        defaults = endpoint_entries.heeded(defaults)
     both = {**defaults, **own}
     if both.get("policy") is PolicyName.FLOOR:
         both.pop("shadow", None)  # of the defaults: there are no beats to compare it with
-    target: Target = next(own[key] for key in TARGETS if key in own)
+    # Price and hardware are two ways to say one thing: an entry's own, either of them, goes before the defaults',
+    # which are not of a Cog server.
+    is_cog = target.kind is TargetKind.COG
+    price = _price(own, table) or (usual_price(target, both.get("billing")) if is_cog else _price(defaults, table))
+    if is_endpoint:
+        both = endpoint_entries.implied(price) | both
     is_listed = target.kind.is_of_an_account
-    name = own.get("name", str(target))
     zone, country = file.get("timezone", ZoneInfo("UTC")), file.get("country")
     return ModelSpec(
         name=name,
         target=target,
-        host=host_of(target) or accounts.get(both.get("account", "")),
+        host=host_of(target)
+        or (endpoint_entries.endpoint_of(name, target, own) if is_endpoint else accounts.get(both.get("account", ""))),
         hours=ActiveHours(lines=tuple(both.get("hours", ("24/7",))), zone=zone, country=country),
         caps=(*_caps(both.get("budget"), name), *_caps(file.get("budget"), None)),
-        # Price and hardware are two ways to say one thing: an entry's own, either of them, goes before the defaults',
-        # which are of what the account's models run on.
-        price=_price(own, table)
-        or (_price(defaults, table) if is_listed else usual_price(target, both.get("billing"))),
+        price=price,
         prices=table,
         self_host_per_hour=_given(both.get("self_host")).get("per_hour"),
         first_token=both.get("measure", False) and is_listed,
@@ -175,8 +184,8 @@ def _model(
 def _places(document: Document, at: int, path: str) -> dict[str, str]:
     """The "file:line" of what the entry names, and of its input, which may be that of the defaults."""
     ways: dict[str, tuple[tuple[str | int, ...], ...]] = {
-        "target": tuple(("models", at, key) for key in TARGETS),
-        "input": (("models", at, "input"), ("defaults", "input")),
+        "target": tuple(("models", at, kind.value) for kind in TargetKind),
+        "input": (("models", at, "input"), ("models", at, "body"), ("defaults", "input")),
     }
     return {
         key: f"{path}:{document.key_place(way).line}"

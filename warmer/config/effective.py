@@ -9,7 +9,9 @@ from typing import Any
 
 import yaml
 
+from warmer.config import endpoint_entries
 from warmer.config.document import CORE_SCHEMA
+from warmer.core.endpoint import Endpoint
 from warmer.core.price import PAID_ANYWAY, Price
 from warmer.core.spec import AccountSpec, Alerts, ModelSpec, PolicyName, Spec
 from warmer.core.units import format_duration
@@ -73,8 +75,9 @@ def entry(model: ModelSpec) -> dict[str, Any]:
     """All of a model as its entry would say it."""
     lines = list(model.hours.lines)
     shown: dict[str, Any] = {
-        str(model.target.kind): str(model.target),
+        model.target.kind.value: str(model.target),
         "name": model.name,
+        **(endpoint_entries.shown(model.host) if isinstance(model.host, Endpoint) else {}),
         "hours": lines[0] if len(lines) == 1 else lines,
         "policy": str(model.policy),
         "every": "auto" if model.every is None else format_duration(model.every),
@@ -100,8 +103,11 @@ def entry(model: ModelSpec) -> dict[str, Any]:
         shown["self_host"] = {"per_hour": model.self_host_per_hour}
     if budget := _budget(model, own=True):
         shown["budget"] = budget
-    shown |= {"deadline": format_duration(model.deadline), "measure": "first_token" if model.first_token else "off"}
-    shown["cancel_on_start"] = model.cancel_on_start
+    shown["deadline"] = format_duration(model.deadline)
+    if not isinstance(model.host, Endpoint):
+        shown["measure"] = "first_token" if model.first_token else "off"
+    if model.target.kind.is_of_an_account:
+        shown["cancel_on_start"] = model.cancel_on_start
     shown["alerts"] = "on" if model.alerts else "off"
     return shown | {"traffic": "auto" if model.traffic else "off"}
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, TypeGuard
 
 from warmer.config.document import Document
+from warmer.config.endpoint_entries import check_endpoint
 from warmer.config.faults import Faults, Place, quote, suggest
 from warmer.config.servers import SERVERS, TARGETS
 from warmer.config.shape import BudgetShape, ModelShape
@@ -14,9 +15,14 @@ from warmer.core.budget import Period
 from warmer.core.price import Billing
 from warmer.core.spec import PolicyName
 
-_WHAT = {"cog": "Cog server"}
-_BILLED = {"deployment": (Billing.DEPLOYMENT,), "cog": (Billing.OWN, Billing.PRIVATE)}
-_OF_MODELS = tuple(billing for billing in Billing if billing not in (Billing.DEPLOYMENT, Billing.OWN))
+_WHAT = {"cog": "Cog server", "url": "endpoint"}
+_CLASSES = {
+    "deployment": (Billing.DEPLOYMENT,),
+    "cog": (Billing.OWN, Billing.PRIVATE),
+    "url": (Billing.PUBLIC, Billing.PRIVATE, Billing.CALL),
+}
+"""How a target may bill; any other as a model does."""
+_OF_MODELS = tuple(one for one in Billing if one not in (Billing.DEPLOYMENT, Billing.OWN, Billing.CALL))
 _BOTH_AIMS = {"cold_target", "cold_start_price"}
 _OF_BEATS = {"every", "input", "deadline", "measure", "cancel_on_start"}
 _TWO_AIMS = (
@@ -41,9 +47,10 @@ def check_entries(document: Document, faults: Faults) -> None:
             _check_account(entry, ("models", at, "account"), root, document, faults)
             shared = defaults if isinstance(defaults, dict) else {}
             _check_billing(entry, shared, target, at, document, faults)
-            _check_aim(entry, shared, at, document, faults)
+            _check_aim(entry, shared, target, at, document, faults)
             _check_server(entry, target, at, document, faults)
             _check_floor(entry, shared, target, at, document, faults, held)
+            check_endpoint(entry, shared, target, at, document, faults)
             _check_budget(entry.get("budget"), ("models", at, "budget"), root, document, faults)
     _check_budget(root.get("budget"), ("budget",), root, document, faults)
     if isinstance(defaults, dict):
@@ -119,16 +126,21 @@ def _check_billing(
     billing = entry["billing"] if own else defaults.get("billing")
     if target is None or billing not in list(Billing):
         return
-    if billing not in _BILLED.get(target, _OF_MODELS):
+    if billing not in _CLASSES.get(target, _OF_MODELS):
         place = document.place(("models", at, "billing") if own else ("defaults", "billing"))
         hint = "leave `billing` out: the API tells it" if own else "write it in the entries that bill so"
         if own and target in SERVERS:
-            hint = f"leave `billing` out, or write one of {', '.join(_BILLED[target])}"
+            hint = f"leave `billing` out, or write one of {', '.join(_CLASSES[target])}"
         faults.add(place, f"a {_WHAT.get(target, target)} does not bill as `{billing}`", hint)
 
 
 def _check_aim(
-    entry: Mapping[str, Any], defaults: Mapping[str, Any], at: int, document: Document, faults: Faults
+    entry: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    target: str | None,
+    at: int,
+    document: Document,
+    faults: Faults,
 ) -> None:
     """What only `adaptive` heeds stands where `adaptive` is; a price of cold starts goes with one of heartbeats."""
     both = {**defaults, **entry}
@@ -142,7 +154,7 @@ def _check_aim(
         problem = f"only `policy: adaptive` heeds `{own[0]}`"
         faults.add(document.key_place(("models", at, own[0])), problem, "write that policy, or leave this key out")
         return
-    is_server = any(key in entry for key in SERVERS)
+    is_server = target in SERVERS
     if both.get("policy") == PolicyName.ADAPTIVE and (is_server or both.get("traffic") == "off"):
         key = "traffic" if "traffic" in entry and not is_server else "policy" if "policy" in entry else None
         place = document.key_place(("models", at, key)) if key else document.key_place(("defaults", "policy"))
@@ -160,13 +172,19 @@ def _check_aim(
 
 def _check_server(entry: Mapping[str, Any], target: str | None, at: int, document: Document, faults: Faults) -> None:
     """What only the account's API can tell is not asked of a server that is called by its own address."""
-    if target not in SERVERS:
+    if target in SERVERS and "account" in entry:
+        place = document.key_place(("models", at, "account"))
+        faults.add(place, f"a {_WHAT[target]} is called through no account", "leave `account` out")
+    if target != "cog":
         return
     what = _WHAT[target]
     if entry.get("traffic") == "auto":
         problem = f"who else calls a {what} is in no list"
         hint = "leave `traffic` out, and tell warmer of calls: POST /api/v1/requests"
         faults.add(document.key_place(("models", at, "traffic")), problem, hint)
+    if entry.get("cancel_on_start") is True:
+        problem = f"a beat of a {what} costs nothing, and runs to its end"
+        faults.add(document.key_place(("models", at, "cancel_on_start")), problem, "leave `cancel_on_start` out")
     if entry.get("measure") == "first_token":
         problem = f"the first token of a {what} is not measured"
         faults.add(document.key_place(("models", at, "measure")), problem, "leave `measure` out")

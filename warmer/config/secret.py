@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from warmer.config.files import read_file
@@ -24,6 +24,11 @@ def read_secret(ref: SecretRef, environ: Mapping[str, str]) -> str:
     if not re.fullmatch(r"[!-~]+", secret):
         raise _unusable(ref, "holds a space, a line break or a character no token has", "it must hold the token alone")
     return secret
+
+
+def read_secrets(refs: Iterable[SecretRef], environ: Mapping[str, str]) -> dict[SecretRef, str]:
+    """The secrets that `refs` refer to. Raises UsageError as `read_secret` does."""
+    return {ref: read_secret(ref, environ) for ref in refs}
 
 
 def read_password(ref: SecretRef, environ: Mapping[str, str]) -> str:

@@ -11,9 +11,9 @@ from warmer.config.values import MAX_NAME
 from warmer.core.price import PAID_ANYWAY, Billing, Price
 from warmer.core.spec import CogServer, Host, Target, TargetKind
 
-TARGETS = ("model", "deployment", "cog")
+TARGETS = ("model", "deployment", "cog", "url")
 """Keys of an entry, of which each has one: what is kept warm."""
-SERVERS = ("cog",)
+SERVERS = ("cog", "url")
 """Those of them that name a server by its own address."""
 COG = "https?://.+"
 """What the address of a Cog server looks like."""

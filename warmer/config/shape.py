@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -23,31 +22,18 @@ from pydantic import (
     model_validator,
 )
 
+from warmer.config import endpoints, servers, values
 from warmer.config import ledger as ledgers
-from warmer.config import servers, values
 from warmer.config.document import Document
 from warmer.config.faults import Faults, WrongValueError, near_miss, quote, suggest
+from warmer.config.mapping import Mapped, Told
+from warmer.config.mapping import key as _key
+from warmer.config.mapping import text as _text
+from warmer.config.mapping import words as _words
 from warmer.core.price import PER_SECOND, TABLE, Billing, PriceTable
 from warmer.core.spec import MOST_INSTANCES, Engine, Listen, PolicyName, SecretRef, Target
 
 _EXAMPLE_HOURS = "Mo-Fr 08:00-20:00; PH off"
-
-
-def _key(description: str, *examples: Any, default: Any = None) -> Any:
-    def told(schema: dict[str, Any]) -> None:
-        schema.pop("default", None)
-        if default is not None:
-            schema["default"] = default
-
-    return Field(default=None, description=description, examples=list(examples), json_schema_extra=told)
-
-
-def _text(pattern: str | None = None, **more: Any) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", **({"pattern": f"^(?:{pattern})$"} if pattern else {}), **more})
-
-
-def _words(words: Any) -> WithJsonSchema:
-    return WithJsonSchema({"enum": [str(word) for word in words]})
 
 
 def _line(value: Any, info: ValidationInfo) -> str:
@@ -165,41 +151,14 @@ Measure = Annotated[bool, PlainValidator(values.read_measure), _words(("first_to
 Traffic = Annotated[bool, PlainValidator(values.read_traffic), _words(("auto", "off"))]
 
 
-class _Mapping(BaseModel):
-    """A mapping of the file: no key but its own, no value converted on the way."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-    example: ClassVar[str]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_mapping(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise WrongValueError("a mapping is meant here", f"write {cls.example}")
-        return value
-
-
-class _Told(_Mapping):
-    """A mapping that says nothing where it is empty."""
-
-    empty: ClassVar[str]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _says_something(cls, value: Any) -> Any:
-        if value == {}:
-            raise WrongValueError(cls.empty, f"write {cls.example}")
-        return value
-
-
-class PriceShape(_Mapping):
+class PriceShape(Mapped):
     """What a second or an output of a beat costs; goes before the price table."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["per_second"]}, {"required": ["per_output"]}]})
     example = "price: {per_second: 0.000225}"
 
     per_second: PerSecond = _key("USD for one second that is billed.", 0.000225)
-    per_output: PerOutput = _key("USD for one output, of an official model.", 0.003)
+    per_output: PerOutput = _key("USD for one output of an official model, or one call of an endpoint.", 0.003)
 
     @model_validator(mode="before")
     @classmethod
@@ -212,7 +171,7 @@ class PriceShape(_Mapping):
         return value
 
 
-class SelfHostShape(_Told):
+class SelfHostShape(Told):
     """What the model would cost on a machine of the owner's own; for `advise`."""
 
     example = "self_host: {per_hour: 1.20}"
@@ -221,7 +180,7 @@ class SelfHostShape(_Told):
     per_hour: PerHour = _key("USD for one hour of a GPU of your own, rented or bought.", 1.20)
 
 
-class BudgetShape(_Mapping):
+class BudgetShape(Mapped):
     """The most that beats may cost, by the calendar of the file's zone."""
 
     example = "budget: {daily: 2.00}"
@@ -230,7 +189,7 @@ class BudgetShape(_Mapping):
     monthly: Usd = _key("USD from the first of a month to the next.", 40.00)
 
 
-class RetentionShape(_Mapping):
+class RetentionShape(Mapped):
     """How long the ledger keeps beats and customers' calls one by one."""
 
     example = "retention: {beats: 30d}"
@@ -239,7 +198,7 @@ class RetentionShape(_Mapping):
     requests: Kept = _key("How long customers' calls are kept, 1d to 36500d.", "400d", default="90d")
 
 
-class AlertsShape(_Told):
+class AlertsShape(Told):
     """Who is told of what is wrong, and of a sign of life."""
 
     example = "alerts: {to: env:WARMER_ALERTS}"
@@ -257,7 +216,7 @@ class AlertsShape(_Told):
     )
 
 
-class AccountShape(_Mapping):
+class AccountShape(Mapped):
     """The account at Replicate."""
 
     example = "replicate: {token: env:REPLICATE_API_TOKEN}"
@@ -293,7 +252,7 @@ class OtherAccountShape(AccountShape):
     )
 
 
-class DefaultsShape(_Mapping):
+class DefaultsShape(Mapped):
     """Any key of a model; holds for every model that does not say otherwise."""
 
     example = "defaults: {hours: Mo-Fr 08:00-20:00}"
@@ -382,10 +341,31 @@ class ModelShape(DefaultsShape):
     )
     deployment: Deployment = _key("The deployment, owner/name, in place of a model.", "acme/upscaler")
     cog: Cog = _key("The address of a Cog server of your own, in place of a model.", "http://127.0.0.1:5000")
+    url: endpoints.Url = _key(
+        "An HTTP endpoint, in place of a model; http:// only on this machine and in private networks.",
+        "https://example.test/warm",
+    )
+    method: endpoints.Method = _key(
+        "For `url`: GET, HEAD, POST or PUT; without it POST where there is a `body`, else GET.", "POST"
+    )
+    headers: endpoints.Headers = _key(
+        "For `url`: headers of the request; a secret is a reference, alone or at the end of a text.",
+        {"Authorization": "Bearer env:HOST_KEY"},
+    )
+    body: endpoints.Body = _key("For `url`: what is sent; a text as it is, anything else as JSON.", {"inputs": "hi"})
+    warm: endpoints.WarmShape = _key("For `url`: what tells a warm reply from others.", {"status": 200, "within": "2s"})
+    poll: endpoints.PollShape = _key(
+        "For `url`: where to look, for a host that answers with an id first.",
+        {"path": "/v2/abc/status/{id}", "state": "status", "done": "COMPLETED"},
+    )
+    times: endpoints.TimesShape = _key(
+        "For `url`: where the host tells how long a call waited and ran.",
+        {"wait": "delayTime ms", "run": "executionTime ms"},
+    )
     name: Name = _key("What it is called in logs, reports and the ledger; without it the target as written.", "chat")
 
 
-class FileShape(_Mapping):
+class FileShape(Mapped):
     """What warmer keeps warm, and when."""
 
     example = "models: [{model: owner/name}]"
@@ -453,7 +433,7 @@ class FileShape(_Mapping):
     )
 
 
-_BY_KEY: dict[str, type[_Mapping]] = {
+_BY_KEY: dict[str, type[Mapped]] = {
     "replicate": AccountShape,
     "defaults": DefaultsShape,
     "models": ModelShape,
@@ -462,6 +442,9 @@ _BY_KEY: dict[str, type[_Mapping]] = {
     "retention": RetentionShape,
     "alerts": AlertsShape,
     "self_host": SelfHostShape,
+    "warm": endpoints.WarmShape,
+    "poll": endpoints.PollShape,
+    "times": endpoints.TimesShape,
 }
 _ELSEWHERE = (
     ("in an entry of `models`", ModelShape),
@@ -513,7 +496,7 @@ def _note(error: Any, document: Document, faults: Faults) -> None:
         faults.add(document.place(path[:-1]), f"`{path[-1]}` is missing", f"write {_shape_of(path[:-1]).example}")
 
 
-def _shape_of(path: tuple[str | int, ...]) -> type[_Mapping]:
+def _shape_of(path: tuple[str | int, ...]) -> type[Mapped]:
     """The mapping that stands at `path`."""
     if path[:1] == ("accounts",):
         return OtherAccountShape
@@ -526,6 +509,6 @@ def _known_instead(path: tuple[str | int, ...]) -> str:
     if key == "<<":
         return "YAML 1.2 has no merge keys: what many models share goes into `defaults`"
     for where, shape in _ELSEWHERE:
-        if key in shape.model_fields and not near_miss(key, here.model_fields):
+        if key in shape.names() and not near_miss(key, here.names()):
             return f"it belongs {where}"
-    return suggest(key, here.model_fields)
+    return suggest(key, here.names())

@@ -155,7 +155,7 @@ def read_secret_ref(value: Any) -> SecretRef:
     """Where a secret is to be read from. What was written is never repeated: it may be the secret."""
     if not isinstance(value, str):
         raise WrongValueError(
-            f"{_kind(value)} stands where a reference to a secret is meant", "write env:NAME or file:PATH"
+            f"{kind_of(value)} stands where a reference to a secret is meant", "write env:NAME or file:PATH"
         )
     if not re.fullmatch(REFERENCE, value) or not value.isprintable():
         scheme = value.partition(":")[0]
@@ -226,7 +226,7 @@ def _is_loopback(host: str) -> bool:
 def read_rate(value: Any) -> int:
     """Requests a minute."""
     if not isinstance(value, int) or isinstance(value, bool):
-        shown = quote(str(value)) if isinstance(value, Decimal) else _kind(value)
+        shown = quote(str(value)) if isinstance(value, Decimal) else kind_of(value)
         raise WrongValueError(f"{shown} is no whole number of requests a minute", "write it as in 600")
     if not 1 <= value <= MAX_PER_MINUTE:
         raise WrongValueError(f"{value} requests a minute cannot be", f"write 1 to {MAX_PER_MINUTE}")
@@ -280,22 +280,22 @@ def read_name(value: Any) -> str:
 
 def read_retention(value: Any) -> timedelta:
     """How long rows of the ledger are kept."""
-    return _duration(value, "30d", MIN_RETENTION, MAX_RETENTION)
+    return duration_in(value, "30d", MIN_RETENTION, MAX_RETENTION)
 
 
 def read_engine(value: Any) -> Engine:
     """Who calls for the beats."""
-    return Engine(_one_of(value, "an engine", Engine))
+    return Engine(one_of(value, "an engine", Engine))
 
 
 def read_policy(value: Any) -> PolicyName:
     """Who decides the next beat."""
-    return PolicyName(_one_of(value, "a policy", PolicyName))
+    return PolicyName(one_of(value, "a policy", PolicyName))
 
 
 def read_billing(value: Any) -> Billing:
     """Who is billed for what."""
-    return Billing(_one_of(value, "a billing class", Billing))
+    return Billing(one_of(value, "a billing class", Billing))
 
 
 def read_prices(value: Any) -> str:
@@ -318,18 +318,18 @@ def read_hardware(value: Any, table: PriceTable) -> str:
 
 def read_every(value: Any) -> timedelta | None:
     """The longest gap; None is `auto`."""
-    return None if value == "auto" else _duration(value, "30s, or auto", MIN_EVERY, MAX_EVERY)
+    return None if value == "auto" else duration_in(value, "30s, or auto", MIN_EVERY, MAX_EVERY)
 
 
 def read_lead(value: Any) -> timedelta | None:
     """How long before opening the first beat goes out; None is `auto`."""
-    return None if value == "auto" else _duration(value, "2m, or auto", timedelta(0), MAX_LEAD)
+    return None if value == "auto" else duration_in(value, "2m, or auto", timedelta(0), MAX_LEAD)
 
 
 def read_instances(value: Any) -> int:
     """What a deployment's floor is raised to."""
     if not isinstance(value, int) or isinstance(value, bool):
-        shown = quote(str(value)) if isinstance(value, Decimal) else _kind(value)
+        shown = quote(str(value)) if isinstance(value, Decimal) else kind_of(value)
         raise WrongValueError(f"{shown} is no whole number of instances", "write it as in 1")
     if not 1 <= value <= MOST_INSTANCES:
         raise WrongValueError(f"a floor cannot be raised to {value} instances", f"write 1 to {MOST_INSTANCES}")
@@ -377,20 +377,20 @@ def read_cap(value: Any) -> Decimal:
 
 def read_deadline(value: Any) -> timedelta:
     """How long a beat may take."""
-    return _duration(value, "10m", MIN_DEADLINE, MAX_DEADLINE)
+    return duration_in(value, "10m", MIN_DEADLINE, MAX_DEADLINE)
 
 
 def read_measure(value: Any) -> bool:
     """Whether the time to the first token is measured."""
     if value is False:
         raise WrongValueError("`false` is neither `first_token` nor `off`", "write `measure: off`")
-    return _one_of(value, "a thing to measure", ("first_token", "off")) == "first_token"
+    return one_of(value, "a thing to measure", ("first_token", "off")) == "first_token"
 
 
 def read_cancel_on_start(value: Any) -> bool:
     """Whether a beat is canceled once it runs."""
     if not isinstance(value, bool):
-        raise WrongValueError(f"{_kind(value)} is neither true nor false", "write `cancel_on_start: true`")
+        raise WrongValueError(f"{kind_of(value)} is neither true nor false", "write `cancel_on_start: true`")
     return value
 
 
@@ -398,7 +398,7 @@ def read_traffic(value: Any) -> bool:
     """Whether customers' calls are read."""
     if value is False:
         raise WrongValueError("`false` is neither `auto` nor `off`", "write `traffic: off`")
-    return _one_of(value, "a way to see traffic", ("auto", "off")) == "auto"
+    return one_of(value, "a way to see traffic", ("auto", "off")) == "auto"
 
 
 def read_alerts(value: Any) -> bool:
@@ -411,7 +411,7 @@ def read_alerts(value: Any) -> bool:
         raise WrongValueError(
             "whom to tell is the same for all models", "write `alerts: {to: …}` at the top level, not indented"
         )
-    return _one_of(value, "a way to tell of a model", ("on", "off")) == "on"
+    return one_of(value, "a way to tell of a model", ("on", "off")) == "on"
 
 
 def read_per_second(value: Any) -> Decimal:
@@ -427,7 +427,7 @@ def read_per_output(value: Any) -> Decimal:
 def _usd(value: Any, example: str, most: Decimal, each: str = "") -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise WrongValueError(
-            f"{_kind(value)} stands where an amount of USD is meant", f"write a number without quotes: {example}"
+            f"{kind_of(value)} stands where an amount of USD is meant", f"write a number without quotes: {example}"
         )
     if value < 0:
         raise WrongValueError("this price is negative", f"write 0 or more USD{each}")
@@ -450,20 +450,22 @@ def read_input(value: Any) -> dict[str, Any]:
     """What is sent to the model: the values of JSON."""
     if not isinstance(value, dict):
         raise WrongValueError(
-            f"{_kind(value)} stands where the model's input is meant", "write a mapping: input: {prompt: hi}"
+            f"{kind_of(value)} stands where the model's input is meant", "write a mapping: input: {prompt: hi}"
         )
-    return {key: _json(item) for key, item in value.items()}
+    return {key: json_of(item) for key, item in value.items()}
 
 
-def _json(value: Any) -> Any:
+def json_of(value: Any) -> Any:
+    """The value as JSON has it."""
     if isinstance(value, dict):
-        return {key: _json(item) for key, item in value.items()}
+        return {key: json_of(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_json(item) for item in value]
+        return [json_of(item) for item in value]
     return float(value) if isinstance(value, Decimal) else value
 
 
-def _duration(value: Any, example: str, shortest: timedelta, longest: timedelta) -> timedelta:
+def duration_in(value: Any, example: str, shortest: timedelta, longest: timedelta) -> timedelta:
+    """A duration between two others."""
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         raise WrongValueError(
             f"{quote(str(value))} is a number without a unit", f"write {value}s for seconds, {value}m for minutes"
@@ -483,7 +485,8 @@ def _duration(value: Any, example: str, shortest: timedelta, longest: timedelta)
     return duration
 
 
-def _one_of(value: Any, what: str, known: Iterable[str]) -> str:
+def one_of(value: Any, what: str, known: Iterable[str]) -> str:
+    """One of the known words."""
     known = [str(one) for one in known]
     word = _text(value, known[0])
     if word not in known:
@@ -493,11 +496,12 @@ def _one_of(value: Any, what: str, known: Iterable[str]) -> str:
 
 def _text(value: Any, example: str) -> str:
     if not isinstance(value, str):
-        raise WrongValueError(f"{_kind(value)} stands where a text is meant", f"write it as in {example}")
+        raise WrongValueError(f"{kind_of(value)} stands where a text is meant", f"write it as in {example}")
     return value
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What stands there, in words."""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, int | Decimal):

@@ -117,6 +117,7 @@ class Prediction:
         default=None, repr=False
     )  # where its output can be read as it comes, by whoever knows it
     boot_s: float | None = None  # of the boot that it met, where the host tells that apart; it may have waited less
+    woke: bool | None = None  # whether something had to start first, where the host tells; else its wait does
 
     @property
     def wait_s(self) -> float | None:
@@ -158,7 +159,7 @@ class Use:
     started_at: datetime | None
     completed_at: datetime | None
     wait_s: float | None
-    met_boot: bool = False  # so the host told; a short wait then says no more
+    woke: bool | None = None  # whether something had to start first, where that was told
 
     @classmethod
     def of(cls, seen: Prediction | Observation | Request) -> Use:
@@ -170,7 +171,7 @@ class Use:
             started_at=seen.started_at,
             completed_at=seen.completed_at,
             wait_s=seen.wait_s,
-            met_boot=not isinstance(seen, Request) and seen.boot_s is not None,
+            woke=_woke(seen),
         )
 
     def was_waiting_at(self, moment: datetime) -> bool:
@@ -183,6 +184,13 @@ class Use:
         if self.started_at is None or self.started_at > moment:
             return False
         return self.status.is_open if self.completed_at is None else self.completed_at > moment
+
+
+def _woke(seen: Prediction | Observation | Request) -> bool | None:
+    """What its host told; one that told of a boot has met one, however short its wait was."""
+    if isinstance(seen, Request):
+        return None
+    return True if seen.boot_s is not None else seen.woke if isinstance(seen, Prediction) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ def cost_of(seen: Prediction, verdict: Verdict, *, price: Price | None, billing:
         return UNKNOWN
     if billing is Billing.OFFICIAL:
         return _by_output(seen, price)
+    if billing is Billing.CALL:
+        return _by_call(seen, price)
     if not billing.bills_run_only:
         return _online(seen, verdict, price, kept_s)
     ran_for_all_that = billing is Billing.OWN and seen.run_s is not None  # a machine runs what then fails
@@ -66,6 +68,13 @@ def _by_output(seen: Prediction, price: Price | None) -> Cost:
     if price is None or price.per_output is None:
         return UNKNOWN
     return Cost(usd=to_whole_micros(price.per_output), is_estimated=True)
+
+
+def _by_call(seen: Prediction, price: Price | None) -> Cost:
+    """One call, however it ended: an estimate where it failed, for what a host bills then is not told."""
+    if price is None or price.per_output is None:
+        return UNKNOWN
+    return Cost(usd=to_whole_micros(price.per_output), is_estimated=seen.status is not Status.SUCCEEDED)
 
 
 def _online(seen: Prediction | Observation, verdict: Verdict, price: Price | None, kept_s: float) -> Cost:

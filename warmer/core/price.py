@@ -21,11 +21,17 @@ class Billing(StrEnum):
     OFFICIAL = "official"  # per unit of output; always on
     DEPLOYMENT = "deployment"  # every second an instance is online
     OWN = "own"  # a machine of the owner's own, paid whether called or not: of a beat its run, where that has a price
+    CALL = "call"  # per call of an endpoint, however long it takes
 
     @property
     def bills_run_only(self) -> bool:
-        """Whether a beat costs its run and nothing else."""
-        return self in (Billing.PUBLIC, Billing.FAST_BOOT, Billing.OWN)
+        """Whether a beat costs its run, or its call, and nothing else: booting and idling are free."""
+        return self in (Billing.PUBLIC, Billing.FAST_BOOT, Billing.OWN, Billing.CALL)
+
+    @property
+    def bills_outputs(self) -> bool:
+        """Whether a beat costs what an output does, or a call: `Price.per_output`."""
+        return self in (Billing.OFFICIAL, Billing.CALL)
 
 
 class Known(StrEnum):
@@ -145,8 +151,10 @@ def price_of(hardware: str | None, table: PriceTable = TABLE) -> Price | None:
 def beat_price(price: Price | None, run_s: float, billing: Billing, *, kept_s: float) -> Decimal | None:
     """What a heartbeat is reckoned at, in USD: where every second online is billed, it buys `kept_s` of them.
 
-    For weighing one against a cold start; what one did cost is `core.cost`. None where no second has a price.
+    For weighing one against a cold start; what one did cost is `core.cost`. None where nothing has a price.
     """
+    if billing is Billing.CALL:
+        return None if price is None else price.per_output
     if price is None or price.per_second is None or billing is Billing.OFFICIAL:
         return None
     seconds = run_s if billing.bills_run_only else run_s + kept_s
@@ -162,11 +170,11 @@ def worst_case(price: Price | None, billing: Billing, deadline: timedelta, kept_
     """The most that one beat may cost, in USD, rounded up to the micro-dollar; None where no price says it.
 
     It runs until `deadline`, and where every second online is billed its instance then idles for `kept_s`. An official
-    model gives one output. No beat that keeps its deadline costs more, however it ends.
+    model gives one output, and one call is one call. No beat that keeps its deadline costs more, however it ends.
     """
     if price is None:
         return None
-    if billing is Billing.OFFICIAL:
+    if billing.bills_outputs:
         usd = price.per_output
     elif price.per_second is None:
         usd = None

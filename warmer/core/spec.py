@@ -15,8 +15,10 @@ from warmer.core.budget import Cap
 from warmer.core.endpoint import Endpoint
 from warmer.core.hours import ActiveHours
 from warmer.core.price import TABLE, Billing, Price, PriceTable, price_of
+from warmer.core.secret import SecretRef as SecretRef  # known by this name wherever a spec is
 
 DEFAULT_BASE_URL = "https://api.replicate.com/v1"
+DEFAULT_TOKEN = SecretRef(scheme="env", name="REPLICATE_API_TOKEN")
 WEBHOOKS = "/webhooks/replicate"
 """Where the daemon takes webhooks: a path of `listen`, and of `public_url`."""
 AUTO_INTERVAL = timedelta(seconds=50)
@@ -47,17 +49,6 @@ class PolicyName(StrEnum):
     ADAPTIVE = "adaptive"
     FLOOR = "floor"
     OBSERVE = "observe"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretRef:
-    """Where a secret is to be read from. Holds no secret itself."""
-
-    scheme: str  # "env", "file" or "credential"
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.scheme}:{self.name}"
 
 
 class TargetKind(StrEnum):
@@ -97,7 +88,7 @@ class AccountSpec:
     """An account at the provider, and what it allows."""
 
     name: str | None = None  # by which entries name it; None: the one that they go by without
-    token: SecretRef = SecretRef(scheme="env", name="REPLICATE_API_TOKEN")
+    token: SecretRef = DEFAULT_TOKEN
     base_url: str = DEFAULT_BASE_URL
     creates_per_minute: int = 600  # the account's documented limits; warmer stays below them
     reads_per_minute: int = 3000

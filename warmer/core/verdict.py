@@ -44,12 +44,12 @@ def judge(found: Use, others: Sequence[Use], typical_s: float) -> Verdict:
     - One was waiting for an instance that was up: the same, for it ran first.
     - One was waiting for a boot: this one waited for the rest of it, and was cold too, however short that was.
 
-    Where the host tells of a boot, that goes before the wait.
+    Where the host says itself whether something had to start, or the file says what takes too long, that holds.
     """
     if found.wait_s is None or found.status is Status.UNKNOWN:
         return Verdict.UNSURE
-    if found.met_boot:
-        return Verdict.COLD
+    if found.woke is not None:
+        return Verdict.COLD if found.woke else Verdict.WARM
     by_wait = _by_wait(found.wait_s, typical_s)
     earlier = [other for other in others if other.id != found.id and other.created_at <= found.created_at]
     waiting = [other for other in earlier if other.was_waiting_at(found.created_at)]
@@ -79,11 +79,11 @@ def _shows_an_instance(use: Use, moment: datetime) -> bool:
 
 
 def _is_warm(use: Use, typical_s: float) -> bool:
-    return not use.met_boot and use.wait_s is not None and _by_wait(use.wait_s, typical_s) is Verdict.WARM
+    return not use.woke and use.wait_s is not None and _by_wait(use.wait_s, typical_s) is Verdict.WARM
 
 
 def _is_cold(use: Use, typical_s: float) -> bool:
-    return use.met_boot or (use.wait_s is not None and _by_wait(use.wait_s, typical_s) is Verdict.COLD)
+    return bool(use.woke) or (use.wait_s is not None and _by_wait(use.wait_s, typical_s) is Verdict.COLD)
 
 
 def _started_no_later(other: Use, found: Use) -> bool:

@@ -263,6 +263,9 @@ class Ways:
 
     def _cost(self, replay: Replay, billing: Billing, more_s: float) -> tuple[Cost, str]:
         """Of a month; and what to write where it is not known."""
+        if billing is Billing.CALL and self._entry.price is not None and self._entry.price.per_output is not None:
+            calls = self._a_month(len(self._arrivals) + len(replay.sent))
+            return Cost(usd=to_whole_micros(self._entry.price.per_output * calls), is_estimated=True), ""
         each = self.per_second
         if each is None:
             return UNKNOWN, "; its price is not known: write `hardware` or `price`"

@@ -20,7 +20,7 @@ class Cuts:
 
     async def fitting(self, spec: ModelSpec, request: BeatRequest) -> BeatRequest:
         """`request`, to be canceled once it runs where its entry asks for that and it helps."""
-        if not spec.cancel_on_start or not request.billing.bills_run_only:
+        if not (spec.cancel_on_start and spec.target.kind.is_of_an_account and request.billing.bills_run_only):
             return request
         beats = await self._desk.do(lambda ledger: ledger.latest_beats(spec.name, LOOKED_AT))
         warms = still_warms(beats, spec.interval)
