@@ -14,6 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from warmer import config
+from warmer.core.endpoint import Poll, Warm
 from warmer.core.hours import hidden_rules
 from warmer.core.price import Billing, worst_case
 from warmer.core.spec import (
@@ -80,6 +81,9 @@ def test_the_schema_tells_the_defaults_that_hold() -> None:
         "traffic": "auto",
         "measure": "off",
         "cancel_on_start": False,
+        "within": format_duration(Warm().within),
+        "waking": Warm().waking[0],
+        "id": Poll(path="/{id}").id,
     }
     assert f"{AUTO_INTERVAL.total_seconds():.0f}s" in dict(keys())["every"]["description"]
 
@@ -110,6 +114,12 @@ def test_the_schema_accepts_what_the_reader_accepts(path: Path) -> None:
         {"model": "acme/chat", "hardware": "Nvidia T4"},
         {"model": "acme/chat", "traffic": False},
         {"model": "acme/chat", "hours": []},
+        {"model": "acme/chat", "url": "https://example.test/"},
+        {"url": "ftp://example.test/"},
+        {"url": "https://example.test/", "method": "BREW"},
+        {"url": "https://example.test/", "headers": {}},
+        {"url": "https://example.test/", "warm": {"status": "200"}},
+        {"url": "https://example.test/", "poll": {"path": "/status"}},
     ],
 )
 def test_the_schema_refuses_what_an_editor_can_see(model: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from warmer.config import dump, parse
 from warmer.config.document import read_document
 from warmer.config.effective import entry as entry_of
 from warmer.config.faults import Faults
-from warmer.core.spec import ModelSpec, PolicyName, Spec
+from warmer.core.spec import ModelSpec, PolicyName, Spec, TargetKind
 from warmer.errors import ConfigError, UsageError
 
 _KEYS = ("hours", "policy", "cold_target", "cold_start_price", "every", "shadow")
@@ -127,9 +127,8 @@ def _cuts(text: str, entry: yaml.Node, old: Mapping[str, Any], new: Mapping[str,
         elif key in own:
             yield _replaced(text, *own[key], _written(new[key], in_braces=in_braces))
         else:
-            anchor = (
-                "policy" if key == "cold_target" and "policy" in own else "model" if "model" in own else "deployment"
-            )
+            target: str = next(kind.value for kind in TargetKind if kind.value in own)
+            anchor = "policy" if key == "cold_target" and "policy" in own else target
             fresh.setdefault(anchor, []).append(f"{key}: {_written(new[key], in_braces=in_braces)}")
     for anchor, lines in fresh.items():
         yield _inserted(text, *own[anchor], lines, in_braces=in_braces)
