@@ -94,7 +94,7 @@ def test_no_beat_that_keeps_its_deadline_costs_more_than_the_worst_case(
     took = timedelta(milliseconds=took_ms)
     started = CREATED + took * waited
     seen = replace(DONE, status=status, started_at=started, completed_at=CREATED + took, predict_s=None)
-    price = Price(per_output=Decimal("0.003"), source="file") if billing is Billing.OFFICIAL else T4
+    price = Price(per_output=Decimal("0.003"), source="file") if billing.bills_outputs else T4
     cost = cost_of(seen, verdict, price=price, billing=billing, kept_s=kept_s)
     worst = worst_case(price, billing, timedelta(minutes=10), kept_s)
 
@@ -106,7 +106,7 @@ def test_no_beat_that_keeps_its_deadline_costs_more_than_the_worst_case(
 @pytest.mark.parametrize("billing", [*Billing, None])
 def test_without_a_price_a_cost_is_nothing_for_certain_or_unknown(billing: Billing | None, status: Status) -> None:
     cost = cost_of(replace(DONE, status=status), Verdict.WARM, price=None, billing=billing, kept_s=300.0)
-    is_free = status in (Status.FAILED, Status.ABORTED) and billing not in (*ONLINE, Billing.OWN, None)
+    is_free = status in (Status.FAILED, Status.ABORTED) and billing not in (*ONLINE, Billing.OWN, Billing.CALL, None)
 
     assert cost == (FREE if is_free else UNKNOWN)
 

@@ -18,7 +18,7 @@ from warmer.core.price import (
 )
 
 T4 = Price(per_second=Decimal("0.000225"), source="gpu-t4@2026-11-18")
-RUN_ONLY = [Billing.PUBLIC, Billing.FAST_BOOT, Billing.OWN]
+RUN_ONLY = [Billing.PUBLIC, Billing.FAST_BOOT, Billing.OWN, Billing.CALL]
 
 DOCUMENTED = {
     "cpu": "0.000100",

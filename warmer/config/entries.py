@@ -15,7 +15,7 @@ from warmer.core.budget import Period
 from warmer.core.price import Billing
 from warmer.core.spec import PolicyName
 
-_WHAT = {"cog": "Cog server", "url": "endpoint"}
+_WHAT = {"cog": "Cog server"}
 _CLASSES = {
     "deployment": (Billing.DEPLOYMENT,),
     "cog": (Billing.OWN, Billing.PRIVATE),
@@ -154,12 +154,17 @@ def _check_aim(
         problem = f"only `policy: adaptive` heeds `{own[0]}`"
         faults.add(document.key_place(("models", at, own[0])), problem, "write that policy, or leave this key out")
         return
-    is_server = target in SERVERS
-    if both.get("policy") == PolicyName.ADAPTIVE and (is_server or both.get("traffic") == "off"):
-        key = "traffic" if "traffic" in entry and not is_server else "policy" if "policy" in entry else None
+    if both.get("policy") == PolicyName.ADAPTIVE and target in SERVERS:
+        place = document.key_place(("models", at, "policy" if "policy" in entry else str(target)))
+        problem = f"`adaptive` goes by customers' calls, and no list tells those of a {_WHAT.get(str(target), target)}"
+        faults.add(place, problem, "write `policy: aware`, or `fixed`")
+        return
+    if both.get("policy") == PolicyName.ADAPTIVE and both.get("traffic") == "off":
+        key = "traffic" if "traffic" in entry else "policy" if "policy" in entry else None
         place = document.key_place(("models", at, key)) if key else document.key_place(("defaults", "policy"))
-        hint = "write `policy: aware` in its entry" if is_server else "leave `traffic` out, or use `aware`"
-        faults.add(place, "`adaptive` goes by customers' calls, which are not seen", hint)
+        faults.add(
+            place, "`adaptive` goes by customers' calls, which are not seen", "leave `traffic` out, or use `aware`"
+        )
     aims = own or [key for key in ("cold_target", "cold_start_price") if key in defaults]
     if PolicyName.ADAPTIVE in chosen and aims == ["cold_start_price"] and not {"price", "hardware"} & both.keys():
         place = document.key_place(("models", at, "cold_start_price") if own else ("defaults", "cold_start_price"))
@@ -174,7 +179,7 @@ def _check_server(entry: Mapping[str, Any], target: str | None, at: int, documen
     """What only the account's API can tell is not asked of a server that is called by its own address."""
     if target in SERVERS and "account" in entry:
         place = document.key_place(("models", at, "account"))
-        faults.add(place, f"a {_WHAT[target]} is called through no account", "leave `account` out")
+        faults.add(place, f"a {_WHAT.get(target, target)} is called through no account", "leave `account` out")
     if target != "cog":
         return
     what = _WHAT[target]

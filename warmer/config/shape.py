@@ -450,6 +450,8 @@ _ELSEWHERE = (
     ("in an entry of `models`", ModelShape),
     ("under `replicate`", AccountShape),
     ("under `alerts`", AlertsShape),
+    ("under `warm` of an entry with `url`", endpoints.WarmShape),
+    ("under `poll` of an entry with `url`", endpoints.PollShape),
     ("at the top level, not indented", FileShape),
 )
 
