@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -34,6 +35,14 @@ def use(
         completed_at=None if completed is None else at(completed),
         wait_s=wait,
     )
+
+
+def test_what_met_a_boot_by_its_host_is_cold_however_short_its_wait() -> None:
+    found = replace(use("found", 0, wait=0.01, run=0.1), met_boot=True)
+    behind = use("behind", 0, wait=0.1, run=0.1)
+    assert judge(found, (), DEFAULT) is COLD
+    assert judge(behind, [replace(found, id="a", started_at=at(0.05))], DEFAULT) is COLD
+    assert judge(replace(found, status=Status.UNKNOWN), (), DEFAULT) is UNSURE
 
 
 def at(seconds: float) -> datetime:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from harness.cogs import CogProcess
 from harness.ports import free_port
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from warmer import errors
 from warmer.clock import SystemClock
@@ -23,6 +27,7 @@ from warmer.core.smallest import fitting_input
 from warmer.core.spec import CogServer, Target, TargetKind
 from warmer.core.verdict import judge
 from warmer.providers.cog import Cog
+from warmer.providers.cog_server import CogWire, Stage
 
 READY = {"status": "READY", "setup": {"status": "succeeded"}}
 
@@ -422,3 +427,55 @@ def test_an_endless_reply_is_not_taken_in(server: Any) -> None:
 
     with pytest.raises(errors.Unavailable, match="MiB"):
         asyncio.run(play())
+
+
+def test_a_reply_that_trickles_is_given_up(server: Any) -> None:
+    async def answer(head: bytes, body: bytes, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        for _ in range(200):
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        return False
+
+    async def play() -> None:
+        async with server(answer) as site:
+            wire = CogWire(site.url, SystemClock())
+            try:
+                await wire.look(0.1)
+            finally:
+                await wire.close()
+
+    with pytest.raises(errors.Unavailable, match="did not answer"):
+        asyncio.run(play())
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers()
+keys = ["status", "setup", "started_at", "completed_at", "logs", "id", "metrics", "predict_time", "error", "detail"]
+keys += ["loc", "msg", "components", "schemas", "Input", "cog_version"]
+junk = st.recursive(
+    st.none() | st.booleans() | numbers | st.text(max_size=20) | st.sampled_from(list(Stage)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(keys), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([200, 202, 302, 409, 413, 422, 500, 503]), junk)
+def test_whatever_a_server_says_is_a_value_or_an_error(status: int, said: Any) -> None:
+    async def streamed() -> AsyncIterator[bytes]:
+        yield json.dumps(said).encode()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, content=streamed())
+
+    async def play() -> None:
+        wire = CogWire("http://cog.test", SystemClock(), transport=httpx.MockTransport(answer))
+        for ask in (wire.look(), wire.takes(), wire.version()):
+            with contextlib.suppress(errors.ProviderError):
+                await ask
+        reply, _ = await wire.predict("p1", {}, 1.0)
+        assert str(wire.problem_of(reply))
+        await wire.close()
+
+    asyncio.run(play())

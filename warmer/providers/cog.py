@@ -31,7 +31,7 @@ _LET_GO_S = 3.0
 """How long the end of a run is waited for that was told to stop: Python code stops between two of its steps."""
 _KEPT = 200
 """Predictions that are over and kept for whoever asks how they ended."""
-_ID = re.compile(r"warmer-([0-9a-f]{1,12})-[0-9a-f]{8}")
+_ID = re.compile(r"warmer-([0-9a-f]{1,11})-[0-9a-f]{8}")
 _MS = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

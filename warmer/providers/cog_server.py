@@ -6,6 +6,7 @@ else, is told how it ended. Where that connection breaks, the server gives the p
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from warmer.core.units import parse_instant
 from warmer.errors import Doubtful, ModelFailed, ModelRefused, ProviderError, Unavailable, Unreachable
 from warmer.ports import Clock
 from warmer.providers.hostclock import date_of
-from warmer.providers.replies import at, clean, word
+from warmer.providers.replies import at, clean, is_thinkable, word
 from warmer.providers.wire import MAX_REPLY_BYTES, NEVER_SENT, TIMEOUT_S, Reply, is_loopback, said
 from warmer.version import __version__
 
@@ -76,10 +77,11 @@ class Taken:
 class CogWire:
     """The connections to one server."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._url, self._clock = url, clock
         parts = urlsplit(url)
         self._http = httpx.AsyncClient(
+            transport=transport,
             verify=parts.scheme == "https",  # for the other there is nothing to verify, and getting ready to takes long
             # A server that was restarted must not be met on a connection to the one before.
             limits=httpx.Limits(max_keepalive_connections=0),
@@ -176,13 +178,16 @@ class CogWire:
     async def _ask(self, method: str, path: str, patience_s: float, body: bytes | None = None) -> tuple[Reply, float]:
         headers = {"Content-Type": "application/json"} if body else {}
         try:
-            async with self._http.stream(
-                method,
-                self._url + path,
-                content=body,
-                headers=headers,
-                timeout=httpx.Timeout(patience_s, connect=min(_CONNECT_S, patience_s)),
-            ) as response:
+            async with (
+                asyncio.timeout(patience_s * 1.5),
+                self._http.stream(
+                    method,
+                    self._url + path,
+                    content=body,
+                    headers=headers,
+                    timeout=httpx.Timeout(patience_s, connect=min(_CONNECT_S, patience_s)),
+                ) as response,
+            ):
                 answered = self._clock.monotonic()  # the rest, a large output perhaps, is on its way
                 value = await _json(response)
                 return Reply(status=response.status_code, headers=response.headers, body=value), answered
@@ -190,7 +195,7 @@ class CogWire:
             raise Unreachable(
                 f"no connection to {self._url} ({said(exc)}): start the Cog server, or correct `cog` in its entry"
             ) from None
-        except httpx.ReadTimeout:
+        except (httpx.ReadTimeout, TimeoutError):
             raise Doubtful(f"{self._url} did not answer {method} {path} within {patience_s:.0f} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as exc:
             raise Doubtful(f"the reply of {self._url} to {method} {path} was lost ({said(exc)})") from None
@@ -225,9 +230,10 @@ async def _json(response: httpx.Response) -> Any:
 
 def _instant(value: object) -> datetime | None:
     try:
-        return parse_instant(value) if isinstance(value, str) else None
+        moment = parse_instant(value) if isinstance(value, str) else None
     except (ValueError, OverflowError):
         return None
+    return moment if moment is not None and is_thinkable(moment) else None
 
 
 def _fields(body: object) -> str:
