@@ -276,7 +276,10 @@ def test_a_boot_is_waited_for_behind_a_proxy_that_says_nobody_is_there_yet(serve
     setup = {"started_at": "2026-11-22T09:58:26.975801439+00:00"}
     up = {"status": "READY", "setup": setup | {"completed_at": "2026-11-22T09:58:31.027073149+00:00"}}
     booting = (200, {"status": "STARTING", "setup": setup})
-    said = Said(health=[(502, "bad gateway"), booting, (200, up)], run=[(503, {"error": "setup"}), (200, done)])
+    said = Said(
+        health=[(502, "bad gateway"), booting, (200, up)],
+        run=[(503, {"error": "Setup has not finished yet."}), (200, done)],
+    )
     seen = told(server, said, hi)
     assert (seen.status, seen.boot_s, found(seen)) == (Status.SUCCEEDED, pytest.approx(4.051, abs=0.001), Verdict.COLD)
     assert said.asked == ["health", "health", "health", "run", "health", "run"]
@@ -324,7 +327,12 @@ def test_what_is_told_to_stop_before_it_was_sent_is_not_sent(server: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    ("answer", "status"), [((409, {"error": "At capacity"}), Status.SUCCEEDED), ((500, {"error": "x"}), Status.FAILED)]
+    ("answer", "status"),
+    [
+        ((409, {"error": "At capacity"}), Status.SUCCEEDED),
+        ((500, {"error": "x"}), Status.FAILED),
+        ((503, "a proxy's"), Status.FAILED),
+    ],
 )
 def test_busy_is_warm_and_broken_has_failed(server: Any, answer: Any, status: Status) -> None:
     seen = told(server, Said(health=[(200, READY)], run=[answer]), hi)

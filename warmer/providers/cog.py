@@ -18,7 +18,7 @@ from warmer.errors import Doubtful, ModelRefused, ProviderError, Unavailable, Un
 from warmer.ports import Clock
 from warmer.providers.cog_server import CogWire, Look, Stage
 from warmer.providers.lone import LoneHost
-from warmer.providers.replies import prediction_of
+from warmer.providers.replies import prediction_of, word
 from warmer.providers.wire import TIMEOUT_S, Reply
 
 HOLD_S = 1.0
@@ -233,7 +233,7 @@ class Cog(LoneHost):
             return True
         out.started, out.status = self._clock.monotonic(), Status.PROCESSING
         reply, answered = await self._server.predict(out.id, given, self._left_s(out) + TIMEOUT_S)
-        if reply.status == 503:
+        if reply.status == 503 and "setup" in (word(reply.body, "error") or "").lower():
             out.started, out.status = None, Status.STARTING
             return False
         self._take(out, reply, answered)
