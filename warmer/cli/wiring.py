@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from warmer import config, log
-from warmer.core.spec import AccountSpec, Engine, Host, Spec
+from warmer.core.endpoint import Endpoint
+from warmer.core.secret import SecretRef
+from warmer.core.spec import AccountSpec, CogServer, Engine, Host, Spec
 from warmer.errors import UsageError
 from warmer.ports import Clock, Contacts, Ledger, OnDue, Provider, Schedule
 
@@ -77,6 +79,13 @@ def _token_of(account: AccountSpec) -> str:
     return token
 
 
+def _secrets_of(endpoint: Endpoint) -> Mapping[SecretRef, str]:
+    """Those of its headers, masked. Raises UsageError as above."""
+    secrets = config.read_secrets(endpoint.secrets, os.environ)
+    log.mask(*secrets.values())
+    return secrets
+
+
 def _password_of(spec: Spec) -> str | None:
     """The ledger's, where the file says where it is, masked. Raises UsageError as above."""
     if spec.ledger_password is None:
@@ -97,10 +106,21 @@ def hosts_of(spec: Spec, clock: Clock, ledger: Ledger | None = None) -> Connect:
     opened: dict[tuple[str, str], Replicate] = {}
 
     def connect(host: Host) -> Provider:
+        match host:
+            case CogServer():
+                from warmer.providers.cog import Cog
+
+                return Cog(host, clock)
+            case Endpoint():
+                from warmer.providers.endpoint import HttpEndpoint
+
+                return HttpEndpoint(host, _secrets_of(host), clock)
+            case AccountSpec():
+                return account(host)
+
+    def account(host: AccountSpec) -> Replicate:
         from warmer.providers.replicate import Replicate
 
-        if not isinstance(host, AccountSpec):
-            raise TypeError(f"nothing opens {host.label}")
         token = _token_of(host)
         key = (host.base_url, token)
         before = opened.get(key)
@@ -130,6 +150,8 @@ def start_log(spec: Spec, stream: TextIO | None = None) -> None:
     for host in spec.hosts.values():
         if isinstance(host, AccountSpec):
             _token_of(host)
+        elif isinstance(host, Endpoint):
+            _secrets_of(host)
     _password_of(spec)
     log.configure(stream=stream or sys.stdout)
 
