@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from warmer.cli import wiring
 from warmer.cli.options import JsonOption, duration
-from warmer.core.spec import AccountSpec, Host, Spec
+from warmer.core.endpoint import Endpoint
+from warmer.core.spec import AccountSpec, CogServer, Host, Spec
 from warmer.ports import Clock, Provider
 
 if TYPE_CHECKING:
@@ -28,6 +29,19 @@ _SOME_DAY = datetime(2026, 11, 24, tzinfo=UTC)
 """The demo plays on the first active hours from here on: the same hour each time."""
 
 
+_EVERY_KIND = """\
+models:
+  - deployment: acme/upscaler
+  - name: echo, on Cog
+    cog: {url}/cog
+    input: {{text: hi}}
+  - name: upscaling, at a URL
+    url: {url}/call/{behind}
+    times: {{wait: wait_s s, run: run_s s}}
+    price: {{per_second: 0.000225}}
+"""
+
+
 def demo(
     lasting: Annotated[
         timedelta,
@@ -35,6 +49,9 @@ def demo(
     ] = timedelta(minutes=60),
     speed: Annotated[float, typer.Option(help="How many times as fast as real time.", min=1, max=200)] = 80.0,
     seed: Annotated[int, typer.Option(help="Another seed, other customers.")] = 0,
+    every_kind: Annotated[
+        bool, typer.Option("--every-kind", help="Keep a deployment, a Cog server and an endpoint warm too.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """See what warmer does, in a minute: the sample file's models, visited by customers, on the embedded sandbox.
@@ -52,7 +69,7 @@ def demo(
     began = time.monotonic()
     with _LOG.open("w", encoding="utf-8") as lines:
         show = sys.stdout.isatty() and not as_json
-        outcome = asyncio.run(_play(spec, lasting, speed, seed, lines=lines, show=show))
+        outcome = asyncio.run(_play(spec, lasting, speed, seed, every_kind=every_kind, lines=lines, show=show))
     if as_json:
         report.write_json(outcome.document(), sys.stdout)
     else:
@@ -61,12 +78,16 @@ def demo(
     raise typer.Exit(0 if outcome.adds_up else 1)
 
 
-async def _play(spec: Spec, lasting: timedelta, speed: float, seed: int, *, lines: TextIO, show: bool) -> Outcome:
-    from warmer import log
-    from warmer.cli.demo_outcome import Outcome
+async def _play(
+    spec: Spec, lasting: timedelta, speed: float, seed: int, *, every_kind: bool, lines: TextIO, show: bool
+) -> Outcome:
+    from warmer import config, log
+    from warmer.cli.demo_outcome import BEHIND, Outcome
     from warmer.clock import FastClock
     from warmer.engine.daemon import Daemon
     from warmer.engine.schedule_local import LocalSchedule
+    from warmer.providers.cog import Cog
+    from warmer.providers.endpoint import HttpEndpoint
     from warmer.providers.replicate import Replicate
     from warmer.sandbox.customers import DEMO, arrivals
     from warmer.sandbox.server import SandboxServer
@@ -80,8 +101,18 @@ async def _play(spec: Spec, lasting: timedelta, speed: float, seed: int, *, line
         clock = FastClock(server.now(), speed)
         spec = replace(spec, account=replace(spec.account, base_url=f"{server.url}/v1"))
 
+        if every_kind:
+            more = config.parse(_EVERY_KIND.format(url=server.url, behind=BEHIND).encode(), path="every kind").models
+            spec = replace(spec, models=(*spec.models, *(replace(model, hours=hours) for model in more)))
+
         def connect(host: Host) -> Provider:
-            return Replicate(cast("AccountSpec", host), _TOKEN, clock)
+            match host:
+                case CogServer():
+                    return Cog(host, clock)
+                case Endpoint():
+                    return HttpEndpoint(host, {}, clock)
+                case AccountSpec():
+                    return Replicate(host, _TOKEN, clock)
 
         log.configure(stream=lines, json=True, secrets=[_TOKEN], now=clock.now)
         daemon = Daemon(
@@ -106,7 +137,7 @@ async def _play(spec: Spec, lasting: timedelta, speed: float, seed: int, *, line
         daemon.stop()
         await serving
         await _read_the_rest(spec, connect(spec.account), clock)
-    return Outcome.of(spec, server.world, visits, begin=begin, lasting=lasting, seed=seed)
+    return Outcome.of(spec, server, visits, begin=begin, lasting=lasting, seed=seed)
 
 
 async def _visit(
@@ -134,6 +165,7 @@ async def _watch(server: SandboxServer, spec: Spec, begin: datetime, lasting: ti
     from rich.table import Table
 
     from warmer import report
+    from warmer.cli.demo_outcome import slug_of
 
     with Live(console=report.console_on(sys.stdout), refresh_per_second=4, transient=True) as live:
         while True:
@@ -144,7 +176,7 @@ async def _watch(server: SandboxServer, spec: Spec, begin: datetime, lasting: ti
             for header in ("model", "calls", "found cold", "beats", "now"):
                 table.add_column(header, justify="left" if header == "model" else "right")
             for model in spec.models:
-                journal, slug = server.world.journal, model.target.slug
+                journal, slug = server.world.journal, slug_of(model)
                 calls = journal.creates(caller="customer", target=slug)
                 share = journal.cold_share(caller="customer", target=slug)
                 beats = journal.creates(caller="warmer", target=slug)

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from warmer.sandbox import replies, webhooks
 from warmer.sandbox.api import Predictions
 from warmer.sandbox.control import Control
+from warmer.sandbox.doors import Calls, CogServer
 from warmer.sandbox.faults import CUT, Faults
 from warmer.sandbox.gate import Gate
 from warmer.sandbox.pace import Pace
@@ -79,6 +80,7 @@ class SandboxServer:
         self._gate = Gate(world, self._pace, world.account)
         key = webhooks.secret(f"{world.account.username}/{world.seed}")
         self._courier = webhooks.Courier(self._pace, key, self._gate.faults, self._gate.tally)
+        self.cog = CogServer(self._pace)  # in the middle of its setup when the server starts
         self._server: _QuietServer | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -176,6 +178,8 @@ class SandboxServer:
                 *Deployments(world, pace, gate).routes(),
                 *Accounts(world, gate, courier).routes(),
                 *Control(world, pace, gate).routes(),
+                *Calls(world, pace).routes(),
+                *self.cog.routes(),
             ],
             exception_handlers={404: _not_found, 405: _not_allowed, ClientDisconnect: _gone},
         )
