@@ -52,6 +52,7 @@ class _Out:
     boot_s: float | None = None
     refused: ProviderError | None = None  # why it never ran
     told: asyncio.Event = field(default_factory=asyncio.Event)  # to stop
+    why: str | None = None  # it was stopped; None where that was asked for
 
     @property
     def prediction(self) -> Prediction:
@@ -198,6 +199,7 @@ class Cog(LoneHost):
                 raise ended
 
     async def _stop(self, out: _Out, work: asyncio.Task[None], why: str | None) -> None:
+        out.why = why
         if out.started is None:
             self._end(out, Status.CANCELED if why is None else Status.ABORTED, self._clock.monotonic(), why)
             return
@@ -208,9 +210,7 @@ class Cog(LoneHost):
         except (ProviderError, TimeoutError):
             pass  # the end of its connection tells it the same
         if out.status.is_open:
-            self._end(out, Status.CANCELED, self._clock.monotonic(), why)
-        elif out.status is Status.CANCELED:
-            out.error = why
+            self._end(out, Status.CANCELED, self._clock.monotonic())
 
     async def _run(self, out: _Out, given: Mapping[str, Any]) -> None:
         """Wait until the server is ready, have it run once, and take note of how that ended."""
@@ -274,7 +274,8 @@ class Cog(LoneHost):
         self._end(out, Status.SUCCEEDED, now)
 
     def _end(self, out: _Out, status: Status, ended: float | None, error: str | None = None) -> None:
-        out.status, out.ended, out.error = status, ended, error
+        out.status, out.ended = status, ended
+        out.error = out.why if status is Status.CANCELED else error
         if out.started is not None:
             out.boot_s, self._boot_s = self._boot_s, None
 
