@@ -25,9 +25,8 @@ def passed(spec: Spec, db: Path) -> int:
     (model,) = spec.models
     host = spec.host_of(model)
     assert isinstance(host, CogServer)
-    clock = SystemClock()
-    provider = Cog(host, clock)
-    return asyncio.run(once(spec, provider=provider, ledger=open_ledger(f"sqlite:///{db}"), clock=clock))
+    clock, ledger = SystemClock(), open_ledger(f"sqlite:///{db}")
+    return asyncio.run(once(spec, connect=lambda _: Cog(host, clock), ledger=ledger, clock=clock))
 
 
 def on_record(db: Path) -> list[Observation]:
@@ -41,9 +40,10 @@ def on_record(db: Path) -> list[Observation]:
 def test_boots_are_on_record_as_the_server_tells_them_and_cost_nothing(
     tmp_path: Path, db: Path, lines: list[Any]
 ) -> None:
-    with CogProcess(tmp_path / "cog", setup_s=2) as server:
-        text = f"budget: {{daily: 0.01}}\nmodels: [{{cog: '{server.url}', name: up, every: 1s}}]\n"
-        spec = config.parse(text.encode(), path="warmer.yaml")
+    server = CogProcess(tmp_path / "cog", setup_s=2)
+    text = f"budget: {{daily: 0.01}}\nmodels: [{{cog: '{server.url}', name: up, every: 1s}}]\n"
+    spec = config.parse(text.encode(), path="warmer.yaml")
+    with server:
         assert passed(spec, db) == DONE  # it is in its setup, and cannot yet say what it takes
         time.sleep(1)
         assert passed(spec, db) == DONE

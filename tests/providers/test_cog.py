@@ -109,7 +109,7 @@ def test_a_beat_that_finds_it_up_is_warm_and_measured_by_its_run(cog: CogProcess
         return await _one(host, text="hi", sleep=0.3), await _one(host, text="hi")
 
     slow, quick = on(cog.url, scene)
-    assert slow.predict_s == pytest.approx(0.3, abs=0.2)
+    assert 0.3 <= slow.predict_s <= (slow.completed_at - slow.created_at).total_seconds()
     assert slow.boot_s is None and quick.boot_s is None
     assert found(quick) is Verdict.WARM
     assert slow.completed_at <= quick.created_at <= quick.started_at <= quick.completed_at
@@ -142,7 +142,7 @@ def test_wrong_input_is_refused_with_the_name_of_the_field(cog: CogProcess) -> N
 def test_a_server_that_somebody_uses_is_left_alone_and_warm(cog: CogProcess) -> None:
     async def scene(host: Cog) -> tuple[Prediction, Prediction]:
         async with cog_at(cog.url) as customer:
-            call = await customer.create(beat(text="long", sleep=1.5))
+            call = await customer.create(beat(text="long", sleep=3))
             seen = await _one(host, text="hi")
             call = await ended(customer, call)
         return seen, call
@@ -167,7 +167,7 @@ def test_what_is_cancelled_ends_so_and_leaves_the_server_free(cog: CogProcess) -
 
 
 def test_a_run_past_its_deadline_is_stopped_and_told_what_to_write(cog: CogProcess) -> None:
-    seen = on(cog.url, lambda host: _ended_of(host, beat(deadline_s=1.2, text="long", sleep=30)))
+    seen = on(cog.url, lambda host: _ended_of(host, beat(deadline_s=2, text="long", sleep=30)))
     assert seen.status is Status.CANCELED
     assert "deadline" in seen.error
 
