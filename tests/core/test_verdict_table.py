@@ -38,7 +38,7 @@ def use(
 
 
 def test_what_met_a_boot_by_its_host_is_cold_however_short_its_wait() -> None:
-    found = replace(use("found", 0, wait=0.01, run=0.1), met_boot=True)
+    found = replace(use("found", 0, wait=0.01, run=0.1), woke=True)
     behind = use("behind", 0, wait=0.1, run=0.1)
     assert judge(found, (), DEFAULT) is COLD
     assert judge(behind, [replace(found, id="a", started_at=at(0.05))], DEFAULT) is COLD
