@@ -1,6 +1,7 @@
 """From the text of a YAML file to a Spec, or every fault of it with its place.
 
-`document` reads strict YAML, `shape` knows keys and `values`, `entries` what keys say together; here it becomes a Spec.
+`document` reads strict YAML, `shape` knows keys and `values`, `fitting` holds the one against the other, `entries` what
+keys say together; here it becomes a Spec.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from warmer.config.effective import dump, show
 from warmer.config.entries import check_entries, check_public_url
 from warmer.config.faults import Faults
 from warmer.config.files import read_file
+from warmer.config.fitting import read_shape
 from warmer.config.ledger import check_ledger
 from warmer.config.prices import known_table, read_table
 from warmer.config.schema import json_schema
 from warmer.config.secret import read_password, read_secret, read_secrets
 from warmer.config.servers import host_of, usual_price
-from warmer.config.shape import AlertsShape, BudgetShape, ModelShape, read_shape
+from warmer.config.shape import AlertsShape, BudgetShape, ModelShape
 from warmer.core.budget import Cap, Period
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Price, PriceTable, price_of
