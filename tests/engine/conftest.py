@@ -29,3 +29,10 @@ def lines() -> Iterator[list[Any]]:
     """What was logged, as values."""
     with capture_logs() as captured:
         yield captured
+
+
+@pytest.fixture
+def seldom_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that looks at its file and at what people ask for each 5 s: in a week it does little else otherwise."""
+    monkeypatch.setattr("warmer.engine.daemon.POLL_S", 5.0)
+    monkeypatch.setattr("warmer.engine.overriding.LOOK_S", 5.0)

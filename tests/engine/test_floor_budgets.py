@@ -22,6 +22,8 @@ from warmer.core.spec import ModelSpec, PolicyName, TargetKind
 from warmer.ledger import SqlLedger
 from warmer.testing import run
 
+pytestmark = pytest.mark.usefixtures("seldom_looks")
+
 UPSCALER = "acme/upscaler"
 UTC_ZONE = ZoneInfo("UTC")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -19,6 +19,8 @@ from warmer.errors import AccountRefused, CreditExhausted, ModelRefused, Provide
 from warmer.sandbox.world import World
 from warmer.testing import run
 
+pytestmark = pytest.mark.usefixtures("seldom_looks")
+
 UPSCALER = "acme/upscaler"
 UTC_ZONE = ZoneInfo("UTC")
 HOUR = 3600.0
