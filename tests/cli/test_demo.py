@@ -25,6 +25,22 @@ def test_the_demo_adds_up_with_the_sandbox_s_journal(desk: Desk) -> None:
     assert len(done) == document["beats"]
 
 
+def test_every_kind_of_entry_is_reported_right(desk: Desk) -> None:
+    ran = desk.run("demo", "--every-kind", "--for", "12m", "--speed", "40", "--json")
+    assert ran.code == 0, ran.out + ran.err
+    document = ran.document
+    assert document["adds_up"] is True
+    assert document["verdicts_wrong"] == 0
+    more = {model["model"]: model for model in document["models"][4:]}
+    assert set(more) == {"acme/upscaler", "echo, on Cog", "upscaling, at a URL"}
+    assert all(model["beats"] > 3 and model["cron_beats"] is None for model in more.values())
+    assert {name: model["cost_known"] for name, model in more.items()} == {
+        "acme/upscaler": "estimated",
+        "echo, on Cog": "exact",
+        "upscaling, at a URL": "exact",
+    }
+
+
 def test_the_demo_prints_its_result_as_a_table(desk: Desk) -> None:
     ran = desk.run("demo", "--for", "3m", "--speed", "40")
     assert ran.code == 0, ran.out + ran.err

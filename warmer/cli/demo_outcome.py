@@ -13,6 +13,7 @@ from warmer.cli import wiring
 from warmer.core.beat import Observation, Verdict
 from warmer.core.insight import Percentiles, Summary, summarise
 from warmer.core.learned import Learned
+from warmer.core.price import PER_SECOND
 from warmer.core.rollup import beats_by_hour, calls_by_hour
 from warmer.core.schema_input import component
 from warmer.core.smallest import smallest_input
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 _BILL_MAY_DIFFER = Decimal("0.01")
 _ESTIMATE_MAY_DIFFER = Decimal("0.05")
-"""Where every second online is billed: how long the last instance is kept is not told."""
 _DRAINED = timedelta(hours=1)
 """By then every instance of the world is off, and billed."""
 
@@ -44,14 +44,15 @@ class Row:
     unwarmed: Replay | None  # None: no customers call it
     cron: Replay | None
     learned_s: tuple[float, float] | None  # the band of the idle time-out; None where it is not known
-    idle_timeout_s: float | None  # the true one; None: it is never switched off
+    idle_timeout_s: float | None  # the true one; None: no customers call it
+    last_idle_usd: Decimal  # what keeping its last instance cost: for how long that was, nobody has seen
 
     @property
     def adds_up(self) -> bool:
         """Whether the cost is what was billed, as near as that can be known."""
-        cost = self.seen.cost
-        share = _ESTIMATE_MAY_DIFFER if cost.is_estimated else _BILL_MAY_DIFFER
-        return cost.usd is not None and abs(cost.usd - self.true_bill_usd) <= self.true_bill_usd * share
+        cost, billed = self.seen.cost, self.true_bill_usd
+        may_differ = billed * (_ESTIMATE_MAY_DIFFER if cost.is_estimated else _BILL_MAY_DIFFER) + self.last_idle_usd
+        return cost.usd is not None and abs(cost.usd - billed) <= may_differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ class Outcome:
 
     @property
     def adds_up(self) -> bool:
-        """Whether every verdict is right, and each bill within 1 %; 5 % where it can only be estimated."""
+        """Whether every verdict is right, and each bill within 1 %; where it is estimated, 5 % and one idle time-out."""
         return self.verdicts_wrong == 0 and all(row.adds_up for row in self.rows)
 
     @classmethod
@@ -134,6 +135,7 @@ class Outcome:
                     ),
                     learned_s=_band(learning.knowledge(ledger, model, begin + lasting).learned),
                     idle_timeout_s=None if group is None else world.model(slug).idle_timeout_s,
+                    last_idle_usd=_last_idle_usd(model, world),
                 )
             )
         return cls(
@@ -281,6 +283,13 @@ def _found_otherwise(
             nearest = min(behind, key=lambda call: abs(call.created_at - beat.created_at))
             found[beat.prediction_id] = nearest.found.value
     return found
+
+
+def _last_idle_usd(model: ModelSpec, world: World) -> Decimal:
+    if model.target.kind is not TargetKind.DEPLOYMENT:
+        return Decimal(0)
+    deployment = world.deployment(model.target.slug)
+    return PER_SECOND[deployment.hardware] * Decimal(str(world.model(deployment.model).idle_timeout_s))
 
 
 def _billed(world: World, slug: str, calls: Sequence[Call]) -> Decimal:
