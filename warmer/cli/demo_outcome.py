@@ -77,7 +77,7 @@ class Outcome:
 
     @property
     def adds_up(self) -> bool:
-        """Whether every verdict is right, and each bill within 1 %; where it is estimated, 5 % and one idle time-out."""
+        """Whether every verdict is right, and each bill within 1 %; an estimate within 5 % and one idle time-out."""
         return self.verdicts_wrong == 0 and all(row.adds_up for row in self.rows)
 
     @classmethod

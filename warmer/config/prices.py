@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from warmer.config import values
+from warmer.config import amounts, values
 from warmer.config.document import MAX_BYTES, Document, read_document
 from warmer.config.faults import Faults, Place, WrongValueError, quote
 from warmer.config.files import read_file
@@ -63,7 +63,7 @@ def parse_table(content: bytes, *, path: str) -> PriceTable:
         try:
             if not re.fullmatch(values.SKU, sku):
                 raise WrongValueError(f"{quote(sku)} is not a SKU", "write it as the provider does, such as gpu-t4")
-            prices[sku] = values.read_per_second(usd)
+            prices[sku] = amounts.read_per_second(usd)
         except WrongValueError as error:
             faults.add(document.place(("per_second", sku)), error.problem, error.hint)
     if not faults and not prices:

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from warmer.config import endpoints, servers, values
+from warmer.config import amounts, endpoints, servers, values
 from warmer.config import ledger as ledgers
 from warmer.config.faults import WrongValueError
 from warmer.config.mapping import Mapped, Told
@@ -103,31 +103,31 @@ Instances = Annotated[
 Share = Annotated[float, PlainValidator(values.read_share), _text(values.SHARE)]
 ColdStartPrice = Annotated[
     Decimal,
-    PlainValidator(values.read_cold_start_price),
-    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": float(values.MAX_COLD_START_PRICE)}),
+    PlainValidator(amounts.read_cold_start_price),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": float(amounts.MAX_COLD_START_PRICE)}),
 ]
 Usd = Annotated[
     Decimal,
-    PlainValidator(values.read_cap),
-    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": float(values.MAX_CAP)}),
+    PlainValidator(amounts.read_cap),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": float(amounts.MAX_CAP)}),
 ]
 Deadline = Annotated[timedelta, PlainValidator(values.read_deadline), _text(rf"(?=\d){values.DURATION}")]
 Input = Annotated[dict[str, Any], PlainValidator(values.read_input), WithJsonSchema({"type": "object"})]
 BillingClass = Annotated[Billing, PlainValidator(values.read_billing), _words(Billing)]
 PerSecond = Annotated[
     Decimal,
-    PlainValidator(values.read_per_second),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(values.MAX_PER_SECOND)}),
+    PlainValidator(amounts.read_per_second),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(amounts.MAX_PER_SECOND)}),
 ]
 PerOutput = Annotated[
     Decimal,
-    PlainValidator(values.read_per_output),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(values.MAX_PER_OUTPUT)}),
+    PlainValidator(amounts.read_per_output),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(amounts.MAX_PER_OUTPUT)}),
 ]
 PerHour = Annotated[
     Decimal,
-    PlainValidator(values.read_per_hour),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(values.MAX_PER_HOUR)}),
+    PlainValidator(amounts.read_per_hour),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(amounts.MAX_PER_HOUR)}),
 ]
 Prices = Annotated[str, PlainValidator(values.read_prices), _text(minLength=1)]
 # A table of the owner's own may have other SKUs: those of the package are for editors to complete.
