@@ -84,6 +84,11 @@ class Endpoint:
     run: Reading | None = None  # how long it ran; None: likewise
 
     @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.name
+
+    @property
     def label(self) -> str:
         """What tells one endpoint from another: two entries may ask different things of one address."""
         return f"{self.name} at {self.url}"

@@ -95,6 +95,11 @@ class AccountSpec:
     webhook_url: str | None = None  # where the provider tells how beats ended; None: it is asked
 
     @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.name or "replicate"
+
+    @property
     def label(self) -> str:
         """What tells one account from another. Holds no secret."""
         limits = f"{self.creates_per_minute} and {self.reads_per_minute} a minute"
@@ -106,6 +111,11 @@ class CogServer:
     """A Cog server that is called by its own address."""
 
     url: str  # without a slash at its end
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.url
 
     @property
     def label(self) -> str:

@@ -25,6 +25,7 @@ from warmer.ports import UNMETERED, Clock, Meter, Provider
 class Account:
     """One provider, and what is known of it."""
 
+    title: str  # what people call it
     provider: Provider
     standing: Standing
     traffic: Traffic
@@ -42,6 +43,7 @@ class Account:
         clock: Clock,
         models: Callable[[], Sequence[ModelSpec]],
         *,
+        title: str = "replicate",
         budgets: Budgets | None = None,
         called: Callable[[str], None] = lambda name: None,
         meter: Meter = UNMETERED,
@@ -58,7 +60,9 @@ class Account:
         stands there is over, for somebody has started this. `before`: the account until now, as the file had it.
         """
         shared = None if holds_as is None else SharedTrouble(desk, clock, holds_as, provider.token_mark)
-        standing = Standing(clock, shared=shared, lifts=lifts, before=None if before is None else before.standing)
+        standing = Standing(
+            clock, title=title, shared=shared, lifts=lifts, before=None if before is None else before.standing
+        )
         contracts = Contracts(provider, clock)
         learning = Learning(models, tells=True)
         sights = Sights(clock, learning, contracts, is_shared=shared_as is not None)
@@ -102,6 +106,7 @@ class Account:
             outgoing=outgoing,
         )
         return cls(
+            title=title,
             provider=provider,
             standing=standing,
             traffic=traffic,

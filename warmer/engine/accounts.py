@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from warmer.core.beat import BeatKey, OpenBeat
-from warmer.core.spec import Host, ModelSpec, Spec
+from warmer.core.beat import BeatKey, OpenBeat, Reason
+from warmer.core.spec import AccountSpec, Host, ModelSpec, Spec
 from warmer.core.state import Hold
 from warmer.engine.account import Account
 from warmer.engine.budgets import Budgets
@@ -42,8 +42,16 @@ class Accounts:
 
     @property
     def hold(self) -> Hold | None:
-        """What keeps all models of one of them from being warmed now, or None."""
-        return next((hold for account in self if (hold := account.standing.account_hold) is not None), None)
+        """What keeps all models of an account at Replicate from being warmed now, or None."""
+        listed = (self.each[label] for label, host in self.spec.hosts.items() if isinstance(host, AccountSpec))
+        return next((hold for account in listed if (hold := account.standing.account_hold) is not None), None)
+
+    def held(self, model: ModelSpec) -> Reason | None:
+        """What keeps `model` from being warmed now, and no other of an account at Replicate, or None."""
+        standing = self.of(model).standing
+        if model.target.kind.is_of_an_account or (hold := standing.account_hold) is None:
+            return standing.held(model.name)
+        return hold.reason
 
     @property
     def out(self) -> frozenset[BeatKey]:
@@ -92,6 +100,7 @@ def open_accounts(
             desk,
             clock,
             partial(entries, label),
+            title=host.title,
             budgets=budgets,
             called=called,
             meter=meter,

@@ -123,11 +123,15 @@ class Alerting:
     async def _signs(self, spec: Spec, known: Episodes) -> list[Sign]:
         accounts = self._accounts()
         found = [*await self._cold_streaks(spec, known), *await self._budgets(spec)]
-        refused = [hold for account in accounts if (hold := account.standing.account_hold) and hold.reason in _REFUSED]
+        refused = [
+            (account.title, hold.reason)
+            for account in accounts
+            if (hold := account.standing.account_hold) is not None and hold.reason in _REFUSED
+        ]
         if refused:
-            is_token = refused[0].reason is Reason.ACCOUNT_REFUSED
-            whose = "no model" if len(refused) == len(accounts.each) else "no model of one account"
-            what = "the token is refused" if is_token else "there is no credit left"
+            title, reason = refused[0]
+            whose = "no model" if len(refused) == len(accounts.each) else f"no model of {title}"
+            what = "the token is refused" if reason is Reason.ACCOUNT_REFUSED else "there is no credit left"
             text = f"{whose} is kept warm: {what}. The log says what to do (account.paused)"
             found.append(Sign(kind=AlertKind.ACCOUNT_REFUSED, scope=ALL_MODELS, text=text))
         for model in spec.models:

@@ -31,16 +31,18 @@ class Standing:
         clock: Clock,
         jitter: Callable[[], float] = random.random,
         *,
+        title: str = "replicate",
         shared: Kept | None = None,
         lifts: bool = False,
         before: Standing | None = None,
     ) -> None:
-        """`shared`: where the account's holds are kept, if not here alone. `lifts`: one that is found there is over.
+        """`title`: what the account is called in the log. `shared`: where its holds are kept, if not here alone.
+        `lifts`: one that is found there is over.
 
         `before`: how things stood until the file changed. Nothing of it holds, and what is over is told to be.
         That the provider is out of reach is this process's own trouble: others may reach it.
         """
-        self._clock, self._jitter = clock, jitter
+        self._clock, self._jitter, self._title = clock, jitter, title
         own = OwnTrouble(clock)
         self._account = own if shared is None else shared
         self._reach = own
@@ -111,7 +113,7 @@ class Standing:
 
         if await kept.change(note) and kept.trouble is not None:
             until = now + timedelta(seconds=kept.trouble.ends_at - kept.now())
-            get().warning(Event.ACCOUNT_PAUSED, reason=rule.reason, until=until, error=str(error))
+            get().warning(Event.ACCOUNT_PAUSED, account=self._title, reason=rule.reason, until=until, error=str(error))
 
     async def accepted(self, spec: ModelSpec) -> None:
         """The provider took what was sent for `spec`, however that ends: its entry is well.
@@ -125,7 +127,7 @@ class Standing:
             for kept in self._kept:
                 ended = await kept.change(_passed) if kept.trouble is not None else None
                 if ended is not None and ended.said:
-                    get().info(Event.ACCOUNT_RESUMED, was=ended.reason)
+                    get().info(Event.ACCOUNT_RESUMED, account=self._title, was=ended.reason)
         self._enable(spec)
 
     def succeeded(self, spec: ModelSpec) -> None:

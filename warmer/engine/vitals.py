@@ -78,7 +78,7 @@ class Vitals:
                     next_at=self._fleet.next_at(model.name),
                     idle_timeout_s=timeouts.get(model.name, {}),
                     interval_s=intervals.get(model.name),
-                    held=accounts.of(model).standing.held(model.name),
+                    held=accounts.held(model),
                 )
                 for model in spec.models
             },
