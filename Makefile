@@ -17,7 +17,14 @@ demo: $(STAMP)  ## the main job on the embedded sandbox, in under a minute
 	$(BIN)/warmer demo
 
 test: $(STAMP)  ## every test that needs no root and no service
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	@rm -f .tested
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder; echo $$? >.tested; exit $$(cat .tested)
+
+.PHONY: again
+again:  ## the tests that failed last, three at the most, with nothing beside them: a busy machine may have been to blame
+	@test "$$(cat .tested)" = 1
+	@$(BIN)/python -c 'import json; failed = json.load(open(".pytest_cache/v/cache/lastfailed")); exit(len(failed) > 3)'
+	$(BIN)/python -m pytest -v --last-failed --last-failed-no-failures none
 
 .PHONY: thorough
 thorough: $(STAMP)  ## all drawn cases of the tests that go through an eighth of them otherwise
@@ -98,4 +105,4 @@ audit:  ## known faults of what the lock names; asks the package index
 	$(VENV)/audit/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
 clean:
-	rm -rf $(VENV) .fuzz build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .fuzz build dist .mypy_cache .tested .pytest_cache .ruff_cache .import_linter_cache
