@@ -23,6 +23,7 @@ from warmer.core.endpoint import Endpoint
 from warmer.core.price import Billing
 from warmer.core.secret import SecretRef
 from warmer.core.spec import Target
+from warmer.core.units import format_duration
 from warmer.errors import Doubtful, ModelRefused, ProviderError, Unavailable, Unreachable, UsageError
 from warmer.ports import Clock
 from warmer.providers.lone import LoneHost
@@ -128,10 +129,12 @@ class HttpEndpoint(LoneHost):
     async def cancel(self, prediction_id: str) -> None:
         """End the call, here and at the host where the entry says how; harmless on a finished one."""
         call = self._calls.get(prediction_id)
-        if call is not None and call.task is not None and not call.task.done():
+        if call is None or call.task is None or call.task.done():
+            return
+        if call.prediction.status.is_open and not call.is_told_to_end:  # else its host is just being told
             call.is_told_to_end = True
             call.task.cancel()
-            await asyncio.wait({call.task})
+        await asyncio.wait({call.task})
 
     async def close(self) -> None:
         """End what is out, and give the connections back."""
@@ -153,7 +156,9 @@ class HttpEndpoint(LoneHost):
                 await self._ask_until_served(call)
         except TimeoutError:
             said = f"; the last it said was {call.said}" if call.said else ""
-            await self._give_up(call, Status.ABORTED, f"not served within its deadline{said}")
+            why = f"not served within its deadline of {format_duration(deadline)}: write a longer `deadline`{said}"
+            # What was seen to run has run, and is paid for.
+            await self._give_up(call, Status.CANCELED if call.prediction.started_at else Status.ABORTED, why)
         except asyncio.CancelledError:
             if not call.is_told_to_end:
                 raise
