@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
@@ -12,6 +11,7 @@ from urllib.parse import urljoin
 
 from warmer.core.endpoint import ACCEPTED, Endpoint, Poll, Reading, origin_of
 from warmer.core.plain import one_line
+from warmer.core.units import finite
 from warmer.errors import AccountRefused, CreditExhausted, ModelRefused, ProviderError, Throttled
 
 DEFAULT_RETRY = timedelta(seconds=10)
@@ -281,13 +281,8 @@ def _told_s(answer: Answer, reading: Reading | None) -> float | None:
 
 
 def _seconds(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
+    number = finite(value)
+    return number if number is not None and number >= 0 else None
 
 
 def _found(body: Any, path: str) -> Any:

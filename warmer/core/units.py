@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -88,3 +89,14 @@ def to_whole_micros(usd: Decimal) -> Decimal:
 def format_usd(usd: Decimal | None) -> str | None:
     """A decimal string for JSON and logs, without exponent; None stays None: unknown is never 0."""
     return None if usd is None else f"{usd:f}"
+
+
+def finite(value: object) -> float | None:
+    """The number that a host's JSON or header holds, as such or as a text; None for anything else, and for infinity."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

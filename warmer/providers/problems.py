@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from warmer.core.units import finite
 from warmer.errors import (
     AccountRefused,
     CreditExhausted,
@@ -86,9 +86,9 @@ def retry_hint(body: object, retry_after: str | None, now: datetime) -> timedelt
     Hints are the `Retry-After` header (seconds or an HTTP date), `retry_after` of the body, and the words of its
     `detail` ("resets in ~30s", "available in 1 second"). Negative, endless and absurd ones are not valid.
     """
-    hints = [_header_s(retry_after, now), _number(at(body, "retry_after"))]
+    hints = [_header_s(retry_after, now), finite(at(body, "retry_after"))]
     detail = word(body, "detail") or ""
-    hints += [_number(found) for pattern in _TEXT_HINTS for found in pattern.findall(detail)]
+    hints += [finite(found) for pattern in _TEXT_HINTS for found in pattern.findall(detail)]
     valid = [hint for hint in hints if hint is not None and 0 <= hint <= _ABSURD_S]
     if not valid:
         return DEFAULT_RETRY
@@ -106,23 +106,13 @@ def stated_limit(body: object) -> Limit | None:
 def _header_s(value: str | None, now: datetime) -> float | None:
     if value is None:
         return None
-    if (seconds := _number(value.strip())) is not None:
+    if (seconds := finite(value.strip())) is not None:
         return seconds
     try:
         moment = parsedate_to_datetime(value)
         return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _detail(body: object) -> str:
