@@ -44,7 +44,7 @@ END = DAYS * 86_400.0
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
 BOOT_SPREAD, RUN_SPREAD = 0.15, 0.1
 P95 = 1.645
-_HOSTED = [billing for billing in Billing if billing is not Billing.OWN]
+_HOSTED = [billing for billing in Billing if billing not in (Billing.OWN, Billing.CALL)]
 LINES = ("24/7", "24/7", "Mo-Fr 08:00-18:00", "07:00-23:00")
 SECONDS_A_MONTH = 30 * 86_400.0
 Window = tuple[float, float]

@@ -171,6 +171,7 @@ def test_every_key_of_demo_is_told_and_no_other() -> None:
         cron=replay,
         learned_s=None,
         idle_timeout_s=60.0,
+        last_idle_usd=Decimal(0),
     )
     outcome = Outcome(rows=(row,), lasting=timedelta(0), verdicts=0, verdicts_wrong=0, verdicts_unsure=0)
     assert keys_of(plain(outcome.document())) == told_keys("`demo --json`", summaries=("models[]",))

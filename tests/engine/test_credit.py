@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from engine.stage import ALWAYS, START, Play, Stage, file_of, fixed, gaps, model, traits
 
 from warmer.core.beat import Status
@@ -19,6 +20,8 @@ from warmer.errors import CreditExhausted
 from warmer.log import Event
 from warmer.sandbox.world import World
 from warmer.testing import run
+
+pytestmark = pytest.mark.usefixtures("seldom_looks")
 
 SLUGS = tuple(f"a/m{number:02}" for number in range(20))
 EVERY_S = 30.0

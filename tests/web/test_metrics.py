@@ -116,7 +116,7 @@ def test_beats_are_counted_by_how_they_ended() -> None:
     assert value(shown, "warmer_beats_total", model=CODE, outcome="aborted") == 1
     assert value(shown, "warmer_beats_total", model=CODE, outcome="succeeded") == 0  # from the first scrape on
     outcomes = {dict(labels)["outcome"] for name, labels in shown if name == "warmer_beats_total"}
-    assert outcomes == {"succeeded", "failed", "canceled", "aborted", "unknown"}
+    assert outcomes == {"succeeded", "started", "failed", "canceled", "aborted", "unknown"}
 
 
 def test_waits_and_runs_are_spread_over_buckets() -> None:

@@ -41,8 +41,8 @@ def backfill(
     models = [model for model in spec.models if model.traffic and spec.host_of(model) == spec.account]
     if not models:
         raise UsageError(
-            f"{spec.path}: no model of the account under `replicate` has its `traffic` read. Leave `traffic: off` out "
-            "where calls are to be imported"
+            f"{spec.path}: `traffic` is off for every model of the account under `replicate`. Leave it out where calls "
+            "are to be imported"
         )
     wiring.start_log(spec, sys.stderr)
     with progress("asking", 1.0) as step:

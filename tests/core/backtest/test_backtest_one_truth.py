@@ -61,7 +61,8 @@ def test_fixed_in_closed_form_is_fixed_step_by_step(arrivals: Arrivals, world: W
     closed = grid.fixed(arrivals, end, world, interval=interval)
     stepped = simulate(arrivals, end, Fixed(interval_s=interval / SECOND), world, interval=interval)
     if closed is None:  # a heartbeat was out for longer than the interval: the clock alone does not tell
-        assert np.any(np.diff(stepped.sent) > interval)
+        # That shows in the beat after it, where there is one, and else in the boot that it waited for.
+        assert np.any(np.diff(stepped.sent) > interval) or stepped.boots + world.beat > interval
     else:
         assert closed.same_as(stepped)
 
