@@ -12,6 +12,7 @@ from engine.stage import BLIP, LLAMA, SDXL, START, Host, file_of, ledger_at, mod
 
 from warmer.charts.board import events_page, model_page, money_page, overview_page
 from warmer.core.beat import Reason, Verdict
+from warmer.core.board import Tally
 from warmer.core.spec import PolicyName
 from warmer.core.why import WHY
 from warmer.engine.board import Board
@@ -97,6 +98,24 @@ def test_however_many_look_the_ledger_is_asked_once_for_a_moment(db: Path) -> No
         assert await board.overview() is first
         await clock.sleep(2)
         assert (await board.overview()).at - first.at == timedelta(seconds=3)
+
+    staged(db, scene, seconds=60)
+
+
+def test_many_models_are_counted_beside_the_view_and_not_each_time(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warmer.engine.board._FEW", 0)
+
+    async def scene(board: Board, ledger: Any, clock: VirtualClock) -> None:
+        counted = list[Tally]()
+        for _ in range(8):  # 3 s apart: each a view of its own
+            view = await board.overview()
+            assert [line.now.model for line in view.lines] == [LLAMA, SDXL, BLIP]
+            assert "of 3 warm" in overview_page(view)
+            if view.tally is not None and not (counted and counted[-1] is view.tally):
+                counted.append(view.tally)
+            await clock.sleep(3)
+        assert 2 <= len(counted) <= 4
+        assert all(tally.warm + tally.cold <= 3 and tally.paused == tally.closed == 0 for tally in counted)
 
     staged(db, scene, seconds=60)
 
