@@ -27,8 +27,8 @@ again:  ## the tests that failed last, three at the most, with nothing beside th
 	$(BIN)/python -m pytest -v --last-failed --last-failed-no-failures none
 
 .PHONY: thorough
-thorough: $(STAMP)  ## all drawn cases of the tests that go through an eighth of them otherwise
-	WARMER_THOROUGH=1 $(BIN)/python -m pytest -n 2 tests/core/test_hours_property.py tests/core/test_advise_exhaustive.py
+thorough: $(STAMP)  ## all drawn cases, weeks of virtual time and whole matrices: most of an hour
+	WARMER_THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/core tests/config tests/providers tests/engine
 
 check: $(STAMP)  ## style, types and the borders between the rooms
 	$(BIN)/ruff format --check .

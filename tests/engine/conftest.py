@@ -33,6 +33,7 @@ def lines() -> Iterator[list[Any]]:
 
 @pytest.fixture
 def seldom_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A daemon that looks at its file and at what people ask for each 5 s: in a week it does little else otherwise."""
+    """A daemon that looks at its file each 5 s, and each minute whether people ask for something, which nobody does:
+    in a week it does little else otherwise."""
     monkeypatch.setattr("warmer.engine.daemon.POLL_S", 5.0)
-    monkeypatch.setattr("warmer.engine.overriding.LOOK_S", 5.0)
+    monkeypatch.setattr("warmer.engine.overriding.LOOK_S", 60.0)

@@ -161,6 +161,7 @@ def test_a_raised_cap_lets_it_be_raised_at_once_and_a_lowered_one_puts_it_back(d
     run(scene())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("hours", "ends"), [(5, 12), (9, 17)])
 def test_longer_hours_are_held_where_they_fit_and_else_as_long_as_was_planned(
     db: Path, hours: float, ends: int
@@ -202,6 +203,7 @@ def test_hours_without_end_need_a_cap_of_a_whole_day(db: Path, hours: float, mad
         assert spent.settled_usd + spent.reserved_usd <= cap(hours).usd
 
 
+@pytest.mark.thorough
 def test_a_month_counts_as_well_and_hours_over_its_end_need_both(db: Path) -> None:
     monthly = cap(5, period=Period.MONTHLY)
 

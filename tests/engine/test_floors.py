@@ -69,6 +69,7 @@ async def until(play: Play, seconds: float) -> None:
     await asyncio.sleep(max(0.0, seconds - play.true.monotonic()))
 
 
+@pytest.mark.thorough
 def test_for_a_week_it_is_up_in_the_hours_and_their_lead_and_as_it_was_outside(db: Path, lines: list[Any]) -> None:
     async def scene() -> list[tuple[datetime, int]]:
         spec = file_of(floor("Mo-Fr 08:00-12:00,13:00-17:00", lead=timedelta(minutes=5)))

@@ -79,6 +79,7 @@ def test_a_hidden_time_out_is_known_to_a_tenth_after_forty_beats(
     run(scene())
 
 
+@pytest.mark.thorough
 def test_probing_hurts_few_customers(tmp_path: Path) -> None:
     async def hurt(kept_s: float, seed: int) -> int:
         stage = stage_with(tmp_path / f"{kept_s}-{seed}.db", kept_s, seed=seed)

@@ -66,6 +66,7 @@ def test_the_plan_of_a_week_is_what_the_week_brings(db: Path, policy: PolicyName
     assert sum((closes - opens for opens, closes in planned.windows), timedelta()) == timedelta(hours=20)
 
 
+@pytest.mark.thorough
 def test_so_it_is_where_the_budget_ends_each_day(db: Path) -> None:
     cap = Cap(model=None, period=Period.DAILY, usd=Decimal("0.05"))
     every_day = ActiveHours(lines=("24/7",), zone=ZoneInfo("Europe/Berlin"))

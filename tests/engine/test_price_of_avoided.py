@@ -9,6 +9,7 @@ from heapq import merge
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
 from engine.stage import INPUT, Stage, ledger_at, model, traits
 
 from warmer.core.avoided import Avoided, avoided
@@ -32,6 +33,8 @@ HOSTS = (
     traits(PRIVATE, idle_timeout_s=300.0, boot_s=60.0, private=True),
     traits(NOISY, idle_timeout_s=180.0, idle_timeout_spread=0.1, boot_s=30.0),
 )
+
+pytestmark = pytest.mark.thorough
 TRAFFIC = {PUBLIC: "steady", PRIVATE: "office", NOISY: "steady"}
 HOURS = {PUBLIC: "Mo-Fr 09:00-13:00", PRIVATE: "Mo-Fr 09:00-13:00", NOISY: "Mo-Fr 09:00-13:00"}
 

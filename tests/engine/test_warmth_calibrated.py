@@ -10,6 +10,7 @@ from random import Random
 from statistics import fmean
 from zoneinfo import ZoneInfo
 
+import pytest
 from engine.stage import INPUT, START, Stage, model, traits
 
 from warmer.core.hours import ActiveHours
@@ -18,6 +19,8 @@ from warmer.engine.answers import Answers
 from warmer.sandbox.instances import Life
 from warmer.sandbox.world import World
 from warmer.testing import run
+
+pytestmark = pytest.mark.thorough
 
 DAY_S = 86_400.0
 NOONS = ActiveHours(lines=("Mo-Fr 11:00-13:00",), zone=ZoneInfo("UTC"))

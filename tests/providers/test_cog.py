@@ -190,8 +190,14 @@ def test_who_leaves_leaves_nothing_running(cog: CogProcess) -> None:
 def test_without_a_schema_an_input_of_the_file_runs(tmp_path: Path) -> None:
     with CogProcess(tmp_path / "bare", has_schema=False) as bare:
 
+        def rest() -> None:
+            while bare.health()["status"] != "READY":
+                time.sleep(0.02)
+
         async def scene(host: Cog) -> Any:
-            return await host.describe(TARGET), await _one(host, text="hi"), await _one(host, word="hi")
+            told, one = await host.describe(TARGET), await _one(host, text="hi")
+            await asyncio.to_thread(rest)  # at something yet, the next would only find it warm
+            return told, one, await _one(host, word="hi")
 
         contract, good, bad = on(bare.url, scene)
     assert (contract.input_schema, contract.schema_to_come) == (None, False)
