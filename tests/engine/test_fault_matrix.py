@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
 from harness.faults import OF_ACCOUNT, OF_MODELS
 from harness.matrix import Act, Play, perform
 from harness.promises import Broken, Phase
@@ -25,7 +24,6 @@ def played(folder: Path, *plays: Play) -> list[Broken]:
     return asyncio.run(perform(plays, folder))
 
 
-@pytest.mark.thorough
 def test_faults_of_models_one_after_another_in_one_daemon(tmp_path: Path) -> None:
     acts = tuple(Act(phase=phase, names=faults_in(phase), lasts_s=LASTS_S) for phase in PHASES)
     assert played(tmp_path, Play(acts=acts, speed=15.0, to_the_end=False)) == []
