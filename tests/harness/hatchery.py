@@ -13,11 +13,13 @@ import select
 import socket
 import sys
 from datetime import datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from harness.faults import AN_HOUR, Outage
 from harness.lives import clock_of, live
+from harness.started import IMPORTED
 from warmer.clock import FastClock
 from warmer.ledger import open_ledger
 from warmer.providers.wire import TIMEOUT_S
@@ -113,7 +115,9 @@ def suffer(outages: Path) -> None:
 
 def main() -> None:
     """Begin daemons as told, and tell of their ends."""
-    open_ledger(f"sqlite:///{sys.argv[1]}").close()  # imports all there is to import
+    for name in IMPORTED:
+        import_module(name)
+    open_ledger(f"sqlite:///{sys.argv[1]}").close()
     tell("ready")
     left = 0
     while True:

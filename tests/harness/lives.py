@@ -17,11 +17,13 @@ import urllib.request
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from harness.started import IMPORTED
 from warmer import config, log
 from warmer.cli import wiring
 from warmer.clock import FastClock
@@ -49,7 +51,7 @@ class Lives:
     def __init__(self, file: Path, url: str, speed: float, env: dict[str, str]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, __file__, str(file), url, str(speed)],
-            env=env,
+            env=env | {"PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -152,7 +154,9 @@ def main() -> None:
     file, url, speed = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
     spec = config.load(file)
     wiring.schedule_of(spec)
-    open_ledger(str(spec.ledger)).close()  # imports all there is to import
+    for name in IMPORTED:
+        import_module(name)
+    open_ledger(str(spec.ledger)).close()
     for line in iter(sys.stdin.readline, ""):
         if not (pid := os.fork()):
             told = json.loads(line)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_IMPORTED = (
+IMPORTED = (
     "warmer.cli.app",
     "warmer.cli.wiring",
     "warmer.cli.demo_outcome",
@@ -44,9 +44,13 @@ _IMPORTED = (
     "alembic.runtime.migration",
     "rich.progress",
     "psycopg",
+    "anyio._backends._asyncio",
+    "httpcore",
+    "jsonschema",
 )
+"""What commands and daemons import sooner or later: some of it once they run, which would hold up their loop."""
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([*_IMPORTED])
+_FORKS.set_forkserver_preload([*IMPORTED])
 
 
 class Started:

@@ -249,16 +249,16 @@ class EventsView:
     met: tuple[Met, ...]  # beats, and calls found cold, of all processes, oldest first
 
 
-def narrowed(belief: IdleTimeout, finds: Iterable[Evidence]) -> tuple[IdleTimeout, tuple[Step, ...]]:
-    """What is thought once each of the finds that told something is known too; and each step on the way there."""
-    steps = list[Step]()
+def narrowed(finds: Iterable[Evidence]) -> tuple[Step, ...]:
+    """What is thought of an idle time-out once each of the finds that told something is known too, step by step."""
+    belief, steps = IdleTimeout.unknown(), list[Step]()
     for find in finds:
         if find.gap_s is None:
             continue
         belief = belief.after(Find(gap_s=find.gap_s, cold=find.cold))
         low_s, high_s = belief.band_s
         steps.append(Step(gap_s=find.gap_s, cold=find.cold, low_s=low_s, median_s=belief.median_s, high_s=high_s))
-    return belief, tuple(steps)
+    return tuple(steps)
 
 
 def by_week_hour(sums: Iterable[CallSums], zone: ZoneInfo, weeks: float) -> tuple[tuple[float, ...], ...]:

@@ -35,7 +35,6 @@ from warmer.core.board import (
     open_by_week_hour,
 )
 from warmer.core.budget import Cap, Limit, Period, Spending, limits, runs_out_at, window
-from warmer.core.idle_timeout import IdleTimeout
 from warmer.core.idle_timeout.belief import REMEMBERED
 from warmer.core.insight import Percentiles
 from warmer.core.now import ModelNow
@@ -44,6 +43,7 @@ from warmer.core.rollup import BeatSums, CallSums, hour_of, in_days
 from warmer.core.spec import ModelSpec, Spec
 from warmer.core.spent import Warming, spent_by_reason, usd_a_day
 from warmer.core.waits import Waits
+from warmer.engine.aside import Aside
 from warmer.engine.console import Console
 from warmer.engine.counsel import Counsellor
 from warmer.engine.desk import Desk
@@ -60,8 +60,10 @@ _LINES = 5
 """Models read at a time."""
 _WAITS_SHOWN = 40
 _MET_SHOWN = 2000
-_FINDS = 50
-"""Folded at a time: the loop has its turn in between."""
+_FINDS, _CALLS = 100, 500
+"""More of them are gone through in a process aside: in this one, beats would have to wait for it."""
+_ASIDE_S = 60.0
+"""It may take so long there."""
 _TALLIED_EVERY_S = 10.0
 """How often many models are counted, while somebody looks: those that are shown are looked at each time."""
 _FEW = 4 * MODELS_A_PAGE
@@ -82,6 +84,7 @@ class Board:
         self._console, self._journal = console, journal
         self._overriding = Overriding()
         self._counsellor = Counsellor(desk, clock)
+        self._aside = Aside()
         self._tallied: Tally | None = None
         self._kept: dict[Hashable, tuple[float, asyncio.Future[Any]]] = {}
 
@@ -123,6 +126,7 @@ class Board:
 
     def close(self) -> None:
         """Leave what is being worked out."""
+        self._aside.close()
         self._counsellor.close()
 
     # -- each view ---------------------------------------------------------------------------------------------------
@@ -326,13 +330,9 @@ class Board:
 
         return await self._desk.do(read)
 
-    async def _steps(self, name: str) -> tuple[Step, ...]:
+    async def _steps(self, name: str) -> tuple[Step, ...] | None:
         finds = await self._desk.do(lambda ledger: ledger.evidence(name, limit=REMEMBERED))
-        belief, steps = IdleTimeout.unknown(), list[Step]()
-        for start in range(0, len(finds), _FINDS):
-            belief, more = await asyncio.to_thread(narrowed, belief, finds[start : start + _FINDS])
-            steps += more
-        return tuple(steps)
+        return await self._apart(len(finds) > _FINDS, narrowed, finds)
 
     async def _avoided(
         self,
@@ -352,7 +352,17 @@ class Board:
 
         requests = await self._desk.do(read)
         warmings = [*(Warming.of(one) for one in beats if one.ends >= start), *floored]
-        return await asyncio.to_thread(avoided, requests, warmings, learned, start=start, end=now)
+        work = partial(avoided, start=start, end=now)
+        return await self._apart(len(requests) > _CALLS, work, requests, warmings, learned)
+
+    async def _apart(self, is_long: bool, work: Callable[..., T], *given: Any) -> T | None:
+        """The result of `work(*given)`, which is worked out off the loop; None where it takes too long."""
+        if not is_long:
+            return await asyncio.to_thread(work, *given)
+        try:
+            return await self._aside.do(work, *given, within_s=_ASIDE_S)
+        except TimeoutError:
+            return None
 
     async def _soon(self, work: Awaitable[T]) -> T | None:
         """What `work` gives; None where that takes longer than a page waits: its next refresh has it."""
