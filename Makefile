@@ -104,5 +104,31 @@ audit:  ## known faults of what the lock names; asks the package index
 	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
 	$(VENV)/audit/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
+PREFIX ?= /usr/local
+UNITS ?= $(PREFIX)/lib/systemd/system
+SYSTEMD ?= $(shell systemctl --version 2>/dev/null | awk 'NR == 1 { print $$2 }')
+
+.PHONY: install install-units uninstall
+install: install-units  ## the command and its units, as root; again to upgrade. With extras: make install EXTRAS=postgres,alerts
+	umask 022 && $(PYTHON) -m venv $(PREFIX)/lib/warmer && \
+		$(PREFIX)/lib/warmer/bin/python -m pip install --quiet '.$(if $(EXTRAS),[$(EXTRAS)])'
+	install -d $(PREFIX)/bin
+	ln -sf ../lib/warmer/bin/warmer $(PREFIX)/bin/warmer
+	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+
+install-units:  ## the units alone; for a package: make install-units DESTDIR=root PREFIX=/usr SYSTEMD=257
+	install -d $(DESTDIR)$(UNITS)
+	for unit in systemd/*.service systemd/*.timer; do \
+		sed 's|/usr/local/bin|$(PREFIX)/bin|' $$unit | install -m 644 /dev/stdin $(DESTDIR)$(UNITS)/$${unit##*/} || exit; \
+	done
+	if [ '$(or $(SYSTEMD),0)' -ge 254 ]; then for unit in warmer warmer@; do \
+		install -D -m 644 systemd/systemd-254.conf $(DESTDIR)$(UNITS)/$$unit.service.d/systemd-254.conf || exit; \
+	done; fi
+
+uninstall:  ## what install has put there; the files in /etc/warmer and the ledgers in /var/lib stay
+	rm -rf $(PREFIX)/lib/warmer $(PREFIX)/bin/warmer
+	rm -rf $(addprefix $(UNITS)/,$(notdir $(wildcard systemd/*.service systemd/*.timer)) warmer.service.d warmer@.service.d)
+	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+
 clean:
 	rm -rf $(VENV) .fuzz build dist .mypy_cache .tested .pytest_cache .ruff_cache .import_linter_cache

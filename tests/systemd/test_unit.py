@@ -1,4 +1,4 @@
-"""What the unit promises, read from its text. Whether systemd takes it, and runs it so, is for `make lab`."""
+"""What the units promise, read from their text. Whether systemd takes them, and runs them so, is for `make lab`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,20 @@ def settings(file: str) -> Settings:
 
 
 UNIT = settings("warmer.service")
-DROP_IN = settings("notify-reload.conf")
+TEMPLATE = settings("warmer@.service")
+ONCE = settings("warmer-once.service")
+TIMER = settings("warmer-once.timer")
+DROP_IN = settings("systemd-254.conf")
+
+OF_A_DAEMON = {
+    *("Service.Type", "Service.ExecStart", "Service.ExecReload", "Service.WatchdogSec"),
+    *("Service.Restart", "Service.RestartSec", "Service.RestartPreventExitStatus"),
+    *("Unit.Description", "Install.WantedBy"),
+}
+OF_A_PASS = {
+    *("Service.Type", "Service.ExecStart", "Service.TimeoutStartSec", "Service.SuccessExitStatus"),
+    "Unit.Description",
+}
 
 
 def seconds(value: str) -> int:
@@ -44,8 +57,59 @@ def test_reload_checks_the_file_and_then_signals() -> None:
     ]
 
 
-def test_newer_systemd_signals_by_itself_and_waits_for_the_answer() -> None:
-    assert DROP_IN == {"Service.Type": ["notify-reload"], "Service.ExecReload": [""]}
+def test_newer_systemd_signals_by_itself_waits_for_the_answer_and_restarts_by_steps() -> None:
+    assert DROP_IN == {
+        "Service.Type": ["notify-reload"],
+        "Service.ExecReload": [""],
+        "Service.RestartSteps": ["5"],
+        "Service.RestartMaxDelaySec": ["1min"],
+    }
+
+
+def test_account_of_its_own_differs_from_the_service_in_its_names_alone() -> None:
+    names = {
+        "warmer-%i": "warmer",
+        "/etc/warmer/%i.yaml": "/etc/warmer/warmer.yaml",
+        "/etc/warmer/%i.token": "/etc/warmer/replicate-token",
+        " (%i)": "",
+    }
+
+    def renamed(value: str) -> str:
+        for own, common in names.items():
+            value = value.replace(own, common)
+        return value
+
+    assert {key: [renamed(value) for value in values] for key, values in TEMPLATE.items()} == UNIT
+    assert all("%i" in TEMPLATE[f"Service.{key}"][0] for key in ("User", "StateDirectory", "LoadCredential"))
+
+
+def test_pass_of_the_timer_is_confined_as_the_service_is() -> None:
+    service = {key: values for key, values in UNIT.items() if key not in OF_A_DAEMON}
+    assert {key: values for key, values in ONCE.items() if key not in OF_A_PASS} == service
+
+
+def test_timer_starts_a_pass_each_minute_and_never_two() -> None:
+    assert TIMER["Timer.OnCalendar"] == ["*-*-* *:*:00"]
+    assert TIMER["Timer.AccuracySec"] == ["1s"]
+    assert ONCE["Service.Type"] == ["oneshot"]
+    assert ONCE["Service.ExecStart"] == ["/usr/local/bin/warmer once --for 55s -c /etc/warmer/warmer.yaml"]
+    assert "Install.WantedBy" not in ONCE
+
+
+def test_cap_that_keeps_a_beat_back_is_no_failure_of_a_pass() -> None:
+    assert ONCE["Service.SuccessExitStatus"] == ["5"]
+
+
+def test_service_and_pass_are_one_user_with_one_ledger() -> None:
+    for unit in (UNIT, ONCE):
+        assert unit["Service.User"] == unit["Service.StateDirectory"] == ["warmer"]
+
+
+def test_memory_is_bounded_and_never_swapped() -> None:
+    assert UNIT["Service.MemoryMax"] == ["512M"]
+    assert UNIT["Service.MemorySwapMax"] == ["0"]
+    assert UNIT["Service.OOMPolicy"] == ["continue"]  # a comparison aside is ended alone
+    assert "Service.MemoryHigh" not in UNIT
 
 
 def test_restarts_whatever_a_restart_can_mend() -> None:
