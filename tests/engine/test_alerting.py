@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from engine.stage import BLIP, LLAMA, START, Play, file_of, fixed, traits
 
 from warmer.core.alert import CALM, TRIES
@@ -26,6 +27,7 @@ from warmer.testing import run
 HOUR = 3600.0
 STEADY = "acme/steady"
 GONE = ModelRefused("there is no such model", "look at its name")
+pytestmark = pytest.mark.usefixtures("seldom_looks")
 
 
 class People:

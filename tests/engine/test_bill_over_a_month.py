@@ -36,6 +36,7 @@ AFTERWARDS_S = 4 * 3600.0  # by then every instance is gone
 MORNINGS = ActiveHours(lines=("08:00-12:00",), zone=ZoneInfo("UTC"))
 BRIEFLY = ActiveHours(lines=("08:00-10:00",), zone=ZoneInfo("UTC"))  # enough where idle time is free
 PER_OUTPUT = Price(per_output=Decimal("0.003"), source="file")
+pytestmark = pytest.mark.usefixtures("seldom_looks")
 VISITS = Visits(target=SLUG, shape=Shape.STEADY, per_hour=1)
 CALLS = [
     moment
@@ -154,7 +155,10 @@ async def customers(stage: Stage) -> None:
         stage.world.create(moment, stage.spec.models[0].target.slug, INPUT, caller="customer")
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ("public", "deployment") else pytest.param(name, marks=pytest.mark.thorough) for name in CLASSES],
+)
 def test_a_month_of_beats_adds_up_to_what_the_host_bills_because_of_them(db: Path, name: str) -> None:
     case = CLASSES[name]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from engine.stage import BLIP, LLAMA, WHISPER, Play, Stage, file_of, fixed, when
 
 from warmer.core.beat import Observation, Reason
@@ -23,6 +24,7 @@ from warmer.testing import run
 BERLIN = ZoneInfo("Europe/Berlin")
 HOURS = ActiveHours(lines=("24/7",), zone=BERLIN)
 DAY_S = 86_400.0
+pytestmark = pytest.mark.usefixtures("seldom_looks")
 
 
 def cap(usd: str, *, model: str | None = None, period: Period = Period.DAILY) -> Cap:

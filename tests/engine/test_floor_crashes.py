@@ -31,6 +31,7 @@ from warmer.testing import VirtualClock, run
 UPSCALER = "acme/upscaler"
 POINTS = 500
 T = TypeVar("T")
+pytestmark = pytest.mark.usefixtures("seldom_looks")
 
 
 class DeadError(Exception):
@@ -196,7 +197,9 @@ def played(path: Path, seed: int) -> str:
     return f"seed {seed}: {told}" if told else ""
 
 
-@pytest.mark.parametrize("tenth", range(10))
+@pytest.mark.parametrize(
+    "tenth", [0, 5, *(pytest.param(n, marks=pytest.mark.thorough) for n in (1, 2, 3, 4, 6, 7, 8, 9))]
+)
 def test_no_crash_leaves_a_floor_above_the_plan_for_two_minutes_or_what_was_found_unrestored(
     db: Path, tenth: int, tmp_path: Path, lines: list[Any]
 ) -> None:

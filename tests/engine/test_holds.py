@@ -16,6 +16,7 @@ from warmer.log import Event
 from warmer.testing import run
 
 FOUR = (BLIP, LLAMA, SDXL, WHISPER)
+pytestmark = pytest.mark.usefixtures("seldom_looks")
 
 
 def said(lines: list[Any], event: Event) -> list[Any]:

@@ -25,6 +25,7 @@ from warmer.testing import run
 
 SLUG = "acme/model"
 HOUR_S = 3600.0
+pytestmark = pytest.mark.usefixtures("seldom_looks")
 
 
 def stage_with(db: Path, kept_s: float, *, spread: float = 0.0, seed: int = 1, **entry: Any) -> Stage:

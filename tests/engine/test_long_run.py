@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from random import Random
 
+import pytest
 from engine.stage import START, Stage, gaps, model, traits
 
 from warmer.sandbox.world import World
@@ -13,6 +14,7 @@ HOURS = 24
 EVERY_S = 1800
 KEPT_S = 4 * 3600  # far longer than `every`, so that once it is trusted `every` is all that counts
 LEARNING = 10  # more beats a model, until it is
+pytestmark = pytest.mark.usefixtures("seldom_looks")
 
 
 def expected_beats(arrivals: list[float], until: float) -> int:
