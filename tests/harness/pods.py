@@ -81,8 +81,7 @@ class Pods:
         """Let so much time have passed since all that is in the ledger, where a pod has made one."""
         if not self._has_ledger:
             return
-        micros = by // timedelta(microseconds=1)
-        statement = f"UPDATE beats SET {', '.join(f'{name} = {name} - {micros}' for name in _MOMENTS)}"
+        statement = as_if_earlier(by)
         if self._postgres is not None:
             self._postgres.do(statement, database=urlsplit(self.desk.address).path.removeprefix("/"))
         else:
@@ -119,6 +118,12 @@ class Pods:
         self.desk.close()
         if self._postgres is not None:
             self._postgres.drop(self.desk.address)
+
+
+def as_if_earlier(by: timedelta) -> str:
+    """The statement that has every beat on record so much older."""
+    micros = by // timedelta(microseconds=1)
+    return f"UPDATE beats SET {', '.join(f'{name} = {name} - {micros}' for name in _MOMENTS)}"
 
 
 def fast_world(folder: Path, models: Iterable[str]) -> Path:

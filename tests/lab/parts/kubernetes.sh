@@ -1,32 +1,62 @@
 # shellcheck shell=bash
-# The manifests, as the tools of a cluster see them.
+# The manifests, as the tools of a cluster see them, and what a cluster does to their pods, acted out.
 
 MANIFESTS=$PWD/config/kubernetes
+VARIANTS=(cronjob cronjob-sharded daemon shared)
+RENDERED=$PWD/tests/kubernetes/rendered
 
-kubernetes_packages() { needs kubectl kubernetes-client; }
+kubernetes_packages() {
+  needs kubectl kubernetes-client
+  needs ip iproute2
+}
 kubernetes_versions() { echo "kubectl $(kubectl_version), kubernetes-validate $("$BIN/kubernetes-validate" --version)"; }
 
 kubectl_version() { kubectl version --client 2>/dev/null | grep -o 'v[0-9][0-9.]*' | head -1; }
 
-image() { kubectl kustomize "$MANIFESTS" | grep -o 'image:.*'; }
+# Each variant to a file of its name. Tests look at what is on record, which has to be the same; to renew it:
+# kubectl kustomize config/kubernetes/VARIANT >tests/kubernetes/rendered/VARIANT.yaml
+render() {
+  local variant
+  for variant in "$MANIFESTS"/*/kustomization.yaml; do
+    variant=$(basename "${variant%/*}")
+    kubectl kustomize "$MANIFESTS/$variant" >"$WORK/$variant.yaml" && diff "$RENDERED/$variant.yaml" "$WORK/$variant.yaml" || return
+    echo "$variant: $(grep -c '^kind:' "$WORK/$variant.yaml") objects, $(grep -o 'image:.*' "$WORK/$variant.yaml")"
+  done
+}
 
 newest_kubernetes() {
   "$BIN/python" -c 'from kubernetes_validate.utils import all_versions, major_minor
 print(*list(dict.fromkeys(map(major_minor, all_versions())))[-3:])'
 }
 
-valid_for() { kubectl kustomize "$MANIFESTS" | "$BIN/kubernetes-validate" --strict --quiet -k "$1" -; }
-
-file_in_config_map() {
-  "$BIN/python" -c 'import sys, yaml
-print(yaml.safe_load(sys.stdin)["data"]["warmer.yaml"])' <"$MANIFESTS/configmap.yaml" >"$WORK/warmer.yaml" &&
-    "$BIN/warmer" check -c "$WORK/warmer.yaml"
+valid_for() {
+  local variant
+  for variant in "${VARIANTS[@]}"; do
+    "$BIN/kubernetes-validate" --strict --quiet -k "$1" "$WORK/$variant.yaml" || return
+  done
 }
 
+files_in_config_maps() {
+  local variant
+  for variant in "${VARIANTS[@]}"; do
+    "$BIN/python" -c 'import sys, yaml
+(found,) = (one for one in yaml.safe_load_all(sys.stdin) if one["kind"] == "ConfigMap")
+print(found["data"]["warmer.yaml"])' <"$WORK/$variant.yaml" >"$WORK/warmer.yaml" &&
+      "$BIN/warmer" check -c "$WORK/warmer.yaml" | tail -1 || return
+  done
+}
+
+# acted SCENE VARIANT
+acted() { PYTHONPATH=tests "$BIN/python" -W ignore tests/lab/acted.py "$1" "$WORK/$2.yaml"; }
+
 kubernetes_checks() {
-  check 'kustomize renders the manifests' image
+  check 'kustomize renders each variant, as the tests have it on record' render
   for version in $(newest_kubernetes); do
     check "rendered, they are valid for Kubernetes $version" valid_for "$version"
   done
-  check 'warmer takes the file in the ConfigMap' file_in_config_map
+  check 'warmer takes the file in each ConfigMap' files_in_config_maps
+  check 'cronjob: two jobs at once, and one after an hour without any' acted jobs cronjob
+  check 'cronjob-sharded: the parts of a job, one of which is killed, and the next job' acted shards cronjob-sharded
+  check 'daemon: probes, edits of the ConfigMap, SIGTERM, and the pods after it' acted daemon daemon
+  check 'shared: replicas, an edit, a roll-out, and one that is killed' acted replicas shared
 }
