@@ -141,7 +141,7 @@ def add_up(sandbox: Sandbox, address: str, every_s: float) -> None:
         on_record = [beat for beat in ledger.beats() if beat.prediction_id is not None]
     finally:
         ledger.close()
-    still_open = open_beats(address)
+    still_open, running = open_beats(address), sandbox.running()
     truth = {call["id"]: call["status"] for call in sandbox.creates()}
     whose = {call["id"]: call["model"] for call in sandbox.creates()}
     times = Counter(beat.prediction_id for beat in on_record)
@@ -151,9 +151,9 @@ def add_up(sandbox: Sandbox, address: str, every_s: float) -> None:
     doubled = sum(gap < every_s / 2 for gap in gaps_s(sandbox))
     say(
         f"{len(truth)} beats of {len(calls(sandbox))} models in the journal, {len(on_record)} on record: "
-        f"{len(lost)} lost, {doubled} doubled, {changed} recorded otherwise, {len(still_open)} open, {sandbox.running()} running"
+        f"{len(lost)} lost, {doubled} doubled, {changed} recorded otherwise, {len(still_open)} open, {running} running"
     )
-    found = (lost, doubled, changed, still_open, sandbox.running())
+    found = (lost, doubled, changed, still_open, running)
     assert truth and found == ([], 0, 0, [], 0), found
 
 
@@ -221,8 +221,8 @@ def jobs(manifests: Manifests, folder: Path) -> None:
         code, took_s = after.terminate()
         counts = Counter(call["model"] for call in sandbox.creates()[before:])
         say(
-            f"after an hour without a job, a beat being due every 10 min: {len(counts)} models, {min(counts.values())} to {max(counts.values())} beats "
-            f"each; SIGTERM: exit code {code} after {took_s:.1f} s"
+            f"after an hour without a job, a beat being due every 10 min: {min(counts.values())} to "
+            f"{max(counts.values())} beats of {len(counts)} models; SIGTERM: exit code {code} after {took_s:.1f} s"
         )
         assert (code, counts) == (0, dict.fromkeys(MODELS, 1))
         add_up(sandbox, sqlite_of(one), every_s)
