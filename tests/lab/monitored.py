@@ -1,4 +1,4 @@
-"""Whether the rendered ServiceMonitor is one as the Prometheus Operator's definition has it, which kubectl does not know.
+"""Whether a rendered ServiceMonitor is one as the Prometheus Operator defines it; kubectl does not know them.
 
 Usage: python monitored.py <RENDERED.yaml, where cloudcoil-models-prometheus-operator is installed
 """

@@ -79,7 +79,7 @@ print(found["data"]["warmer.yaml"])' <"$WORK/$variant.yaml" >"$WORK/warmer.yaml"
 
 # By checkov, in an environment of its own: it asks for versions of many libraries.
 restricted() {
-  "$BIN/python" -m venv "$WORK/checkov" && "$WORK/checkov/bin/pip" install --quiet --no-compile checkov || return
+  "$BIN/python" -m venv "$WORK/checkov" && "$WORK/checkov/bin/pip" install --quiet --quiet --no-compile checkov || return
   echo "checkov $("$WORK/checkov/bin/checkov" --version)"
   local variant
   for variant in $VARIANTS; do
@@ -94,7 +94,7 @@ monitored() {
   cp -r "$MANIFESTS" "$WORK/monitored"
   sed -i 's|# - ../parts/service-monitor|- ../parts/service-monitor|' "$WORK"/monitored/*/kustomization.yaml
   "$BIN/python" -m venv "$WORK/operator" &&
-    "$WORK/operator/bin/pip" install --quiet --no-compile cloudcoil-models-prometheus-operator || return
+    "$WORK/operator/bin/pip" install --quiet --quiet --no-compile cloudcoil-models-prometheus-operator || return
   local variant
   for variant in daemon shared; do
     a_kubectl kustomize "$WORK/monitored/$variant" | "$WORK/operator/bin/python" tests/lab/monitored.py || return
