@@ -354,6 +354,7 @@ def replicas(manifests: Manifests, folder: Path) -> None:
 def answer_probes(pod: Pod) -> None:
     """By address, as the kubelet asks; by the Service's name; and not by another name."""
     for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+        until(lambda kind=kind: pod.probe(kind)[0], f"an answer to the {kind}", pod.said)
         status, body = pod.probe(kind)
         say(f"{kind}, asked for as {pod.network.address}: {status}")
         assert status == 200, body
@@ -368,6 +369,8 @@ def answer_probes(pod: Pod) -> None:
         ("/", "elsewhere.example"): 421,
     }
     for (path, host), wanted in asked.items():
+        # Nobody is answered in time while a machine under load makes its first page.
+        until(lambda path=path, host=host: pod.network.get(inside, path, host=host)[0], f"{path} of {host}", pod.said)
         status, body = pod.network.get(inside, path, host=host)
         say(f"{path}, asked for as {host}: {status}")
         assert status == wanted, body

@@ -109,7 +109,10 @@ class Network:
         threading.Thread(target=self._serve, args=(listening, connect), daemon=True).start()
 
     def get(self, port: int, path: str, *, host: str | None = None) -> tuple[int, str]:
-        """Status and body, asked for at the pod's address, as the kubelet asks: `host` is that address by default."""
+        """Status and body, asked for at the pod's address, as the kubelet asks: `host` is that address by default.
+
+        Status 0: there was no answer.
+        """
 
         def ask() -> tuple[int, str]:
             asking = http.client.HTTPConnection(self.address, port, timeout=PATIENCE_S / 4)
