@@ -203,7 +203,7 @@ def jobs(manifests: Manifests, folder: Path) -> None:
     with provider(folder) as sandbox, node(manifests, folder, sandbox, file_of(manifests, MODELS, "5s")) as one:
         together = [one.start() for _ in range(2)]
         look_around(together[0])
-        codes = [pod.wait(120) for pod in together]
+        codes = [pod.wait(300) for pod in together]
         lasted_s = time.monotonic() - together[0].began
         sent = [len(pod.said.events("beat.sent")) for pod in together]
         say(f"two jobs at once: {sent} beats sent, exit codes {codes} after {lasted_s:.0f} s")
