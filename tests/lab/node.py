@@ -332,9 +332,12 @@ class Node:
 def until(happened: Callable[[], Any], what: str, said: Daemon | None = None, within_s: float = PATIENCE_S) -> None:
     """Wait for it, and end with what was waited for where it does not come."""
     end = time.monotonic() + within_s
-    while not happened():
-        if said is not None and said.process.poll() is not None:
-            sys.exit(f"ended with {said.process.poll()} before this was seen: {what}\n{said.log.read_text()}")
-        if time.monotonic() > end:
-            sys.exit(f"not seen in {within_s:.0f} s: {what}\n{said.log.read_text() if said is not None else ''}")
-        time.sleep(0.02)
+    try:
+        while not happened():
+            if said is not None and said.process.poll() is not None:
+                sys.exit(f"ended with {said.process.poll()} before this was seen: {what}\n{said.log.read_text()}")
+            if time.monotonic() > end:
+                sys.exit(f"not seen in {within_s:.0f} s: {what}\n{said.log.read_text() if said is not None else ''}")
+            time.sleep(0.02)
+    except json.JSONDecodeError:
+        sys.exit(f"what is no line of the log was said before this was seen: {what}\n{said and said.log.read_text()}")
