@@ -118,7 +118,7 @@ def edited(old: str, new: str) -> Iterator[None]:
 
 
 def ready() -> None:
-    DROP_IN.unlink()
+    DROP_IN.unlink(missing_ok=True)
     systemctl("daemon-reload")
     systemctl("disable", "--now", TIMER)
     since = time.time()
