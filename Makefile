@@ -112,8 +112,9 @@ SYSTEMD ?= $(shell systemctl --version 2>/dev/null | awk 'NR == 1 { print $$2 }'
 install: install-units  ## the command and its units, as root; again to upgrade. With extras: make install EXTRAS=postgres,alerts
 	umask 022 && $(PYTHON) -m venv $(PREFIX)/lib/warmer && \
 		$(PREFIX)/lib/warmer/bin/python -m pip install --quiet '.$(if $(EXTRAS),[$(EXTRAS)])'
-	install -d $(PREFIX)/bin
+	install -d $(PREFIX)/bin $(PREFIX)/share/man/man1
 	ln -sf ../lib/warmer/bin/warmer $(PREFIX)/bin/warmer
+	ln -sf ../../../lib/warmer/share/man/man1/warmer.1 $(PREFIX)/share/man/man1/warmer.1
 	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 
 install-units:  ## the units alone; for a package: make install-units DESTDIR=root PREFIX=/usr SYSTEMD=257
@@ -126,7 +127,7 @@ install-units:  ## the units alone; for a package: make install-units DESTDIR=ro
 	done; fi
 
 uninstall:  ## what install has put there; the files in /etc/warmer and the ledgers in /var/lib stay
-	rm -rf $(PREFIX)/lib/warmer $(PREFIX)/bin/warmer
+	rm -rf $(PREFIX)/lib/warmer $(PREFIX)/bin/warmer $(PREFIX)/share/man/man1/warmer.1
 	rm -rf $(addprefix $(UNITS)/,$(notdir $(wildcard systemd/*.service systemd/*.timer)) warmer.service.d warmer@.service.d)
 	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 

@@ -37,7 +37,7 @@ def test_every_place_is_one_that_runs_its_blocks(page: Page) -> None:
             for line in block.text.splitlines():
                 assert re.search(rf"^{re.escape(line)}( |$)", CI, re.MULTILINE), f"{page}: {line} is not in .ci/run"
         elif block.where is not None:
-            assert re.search(rf"\b{block.where}\b", PARTS), f"{page}: no part runs the place {block.where}"
+            assert re.search(rf"(--where|page) {block.where}\b", PARTS), f"{page}: no part runs the place {block.where}"
 
 
 def test_page_that_the_machine_types_is_typed_whole() -> None:
