@@ -93,7 +93,7 @@ def test_every_file_in_the_folder_is_used() -> None:
     used = {one for folder, told in kustomizations() for one in named(folder, told)}
     files = {path.resolve() for path in FOLDER.rglob("*.yaml") if path.name != "kustomization.yaml"}
     assert {one for one in used if one.is_file()} == files
-    roots = {FOLDER / name for name in VARIANTS} | {FOLDER / "parts" / "service-monitor"}
+    roots = {FOLDER, *(FOLDER / name for name in VARIANTS), FOLDER / "parts" / "service-monitor"}
     assert {folder.resolve() for folder, _ in kustomizations()} == {one for one in used if one.is_dir()} | roots
 
 
