@@ -91,6 +91,24 @@ lock:  ## requirements.lock anew: the newest of all that warmer needs to run, ea
 	$(VENV)/lock/bin/uv pip compile pyproject.toml --extra sandbox --extra shared --extra alerts --python-version 3.11 --universal --upgrade \
 		--generate-hashes --no-header --no-emit-index-url --quiet --output-file requirements.lock
 
+	$(VENV)/lock/bin/uv pip compile --group release --python-version 3.11 --universal --upgrade \
+		--generate-hashes --no-header --no-emit-index-url --quiet --output-file requirements-release.lock
+
+.PHONY: man
+man: $(STAMP)  ## man/warmer.1 anew, from the commands as they stand
+	$(BIN)/python man/write.py >man/warmer.1
+
+.PHONY: dist
+dist:  ## wheel, sdist and SBOM in dist/: the same bytes wherever and whenever they are built
+	$(PYTHON) -m venv $(VENV)/dist
+	$(VENV)/dist/bin/python -m pip install --quiet --require-hashes --requirement requirements-release.lock
+	rm -rf dist
+	@# A date from outside would make other bytes of the same source.
+	env --unset=SOURCE_DATE_EPOCH $(VENV)/dist/bin/python -m build --no-isolation
+	$(VENV)/dist/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible \
+		--output-file "$$(echo dist/*.tar.gz | sed s/.tar.gz/.cdx.json/)"
+	cd dist && sha256sum *.whl *.tar.gz *.json >SHA256SUMS
+
 .PHONY: locked
 locked:  ## warmer installed as SECURITY.md says: by the lock, each file held against its hash
 	$(PYTHON) -m venv --clear $(VENV)/locked

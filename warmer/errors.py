@@ -5,6 +5,7 @@ WarmerError
 ├── UsageError             2  the command line asks for something that cannot be
 ├── TraceError             2  a file of past traffic cannot be used
 ├── LedgerError            1  the durable record cannot be read or written
+├── DaemonSilent           1  the daemon does not answer over HTTP
 └── ProviderError          3  the provider said no, or said nothing
     ├── AccountRefused     4  401: the token; nothing can be sent with it
     ├── CreditExhausted    4  402: no credit or a spend limit; comes back by itself
@@ -74,6 +75,10 @@ class TraceError(WarmerError):
 
 class LedgerError(WarmerError):
     """The durable record cannot be read or written."""
+
+
+class DaemonSilent(WarmerError):
+    """The daemon does not answer over HTTP where it should."""
 
 
 class ProviderError(WarmerError):

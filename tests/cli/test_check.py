@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from harness.processes import CANARY, Desk, Sandbox
+from typer.testing import CliRunner
 
 from warmer.cli import main
+from warmer.cli.app import app
 
 INVALID = sorted((Path(__file__).parents[1] / "config" / "invalid").glob("*.yaml"))
 
@@ -49,6 +51,37 @@ def test_a_huge_file_is_refused(desk: Desk) -> None:
     assert ran.code == 2
     assert f"{desk.file}:" in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_of_several_files_every_fault_is_named_and_good_ones_are_passed(desk: Desk) -> None:
+    good, bad, worse = (desk.folder / f"{name}.yaml" for name in ("good", "bad", "worse"))
+    good.write_text("models: [{model: a/b}]\n")
+    bad.write_text("models: [{model: a/b, every: 30}]\n")
+    worse.write_text("models: [{model: a/b, polcy: aware}]\nzone: UTC\n")
+    ran = desk.run("check", str(good), str(bad), str(worse))
+    assert (ran.code, ran.out) == (2, "")
+    assert [line.rpartition("/")[2].partition(":")[0] for line in ran.err.splitlines()] == [
+        *("bad.yaml", "worse.yaml", "worse.yaml")
+    ]
+    ran = desk.run("check", str(good), str(good))
+    assert (ran.code, ran.out.count("good.yaml: fine, 1 models")) == (0, 2)
+    assert desk.run("check", str(good), "-c", str(good)).code == 2
+    assert desk.run("check", "--json", str(good), str(bad)).code == 2
+    assert desk.run("check", "--json", str(good)).document["file"] == str(good)
+
+
+def test_the_shell_completes_names_of_the_file_and_nothing_where_it_is_wrong(desk: Desk) -> None:
+    def completed(line: str) -> list[str]:
+        asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1), "_WARMER_COMPLETE": "complete_bash"}
+        ran = CliRunner().invoke(app, prog_name="warmer", env=asked)
+        assert ran.exit_code == 0
+        return ran.stdout.split()
+
+    file = desk.write("{model: acme/chat}\n{model: acme/draw}\n{model: other/one}")
+    assert completed(f"warmer pause -c {file} acme/") == ["acme/chat", "acme/draw"]
+    assert completed(f"warmer inspect -c {file} ot") == ["other/one"]
+    desk.write("{model: acme/chat, polcy: aware}")
+    assert completed(f"warmer pause -c {file} acme/") == []
 
 
 def test_a_good_file_shows_its_coming_week(desk: Desk) -> None:

@@ -33,6 +33,13 @@ SAMPLE = ROOT / "config" / "warmer.yaml"
 FILES = [SAMPLE, *sorted((ROOT / "config" / "examples").glob("*.yaml"))]
 
 
+MUST = {
+    *("models", "model", "deployment", "cog", "url"),
+    *("token", "per_second", "per_output", "per_hour", "path", "done"),
+}
+"""Keys that have to be written where the mapping they stand in is, or one of which has to be."""
+
+
 def keys(schema: Any = None) -> Iterator[tuple[str, dict[str, Any]]]:
     schema = config.json_schema() if schema is None else schema
     for part in (schema, *schema["$defs"].values()):
@@ -55,6 +62,7 @@ def test_the_schema_is_one_and_describes_every_key() -> None:
         assert told["description"].endswith("."), key
         assert told["examples"], key
         assert "null" not in json.dumps(told), key
+        assert "default" in told or "ithout it" in told["description"] or key in MUST, key
 
 
 def test_the_schema_tells_the_defaults_that_hold() -> None:

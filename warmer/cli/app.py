@@ -12,6 +12,7 @@ from warmer.cli.backtest import backtest
 from warmer.cli.check import check
 from warmer.cli.demo import demo
 from warmer.cli.export import export
+from warmer.cli.health import health
 from warmer.cli.inspect import inspect
 from warmer.cli.ledger import app as ledger
 from warmer.cli.once import once
@@ -60,6 +61,7 @@ for command in (
     advise,
     tune,
     status,
+    health,
     pause,
     resume,
     warm,

@@ -6,7 +6,9 @@ import asyncio
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -15,12 +17,18 @@ from warmer.cli.options import ConfigOption, JsonOption
 from warmer.core.beat import Contract
 from warmer.core.hours import ActiveHours
 from warmer.core.spec import ModelSpec, PolicyName, Spec
-from warmer.errors import AccountRefused, ConfigError, CreditExhausted, ModelRefused, ProviderError
+from warmer.errors import AccountRefused, ConfigError, CreditExhausted, Fault, ModelRefused, ProviderError, UsageError
 
 _FINE: Final = "fine"
 
 
 def check(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]...", help="Any number of files, in the place of `--config`.", show_default=False
+        ),
+    ] = None,
     config: ConfigOption = None,
     online: Annotated[
         bool, typer.Option("--online", help="Ask the API too: token, models, versions, billing, inputs. Runs nothing.")
@@ -30,20 +38,45 @@ def check(
 ) -> None:
     """Say whether the file is right, when its hours open in the coming week, and what is likely not meant.
 
-    Exits 2, naming every fault's place, where the file is wrong.
+    Exits 2, naming every fault's place, where the file is wrong. Of several files the faults of all are named.
     """
-    from warmer import config as configuration
     from warmer import report
-    from warmer.cli import wiring
-    from warmer.clock import SystemClock
 
+    if files and config is not None:
+        raise UsageError("`check FILE` and `check --config FILE` are one and the same: write one of them")
+    if as_json and files and len(files) > 1:
+        raise UsageError("`--json` is one document of one file: name one")
     try:
-        spec = wiring.load(config)
+        specs = _load(files or [config])
     except ConfigError as exc:
         if as_json:
             report.write_json({"schema": 1, "ok": False, "faults": exc.faults}, sys.stdout)
             raise typer.Exit(exc.exit_code) from exc
         raise
+    raise typer.Exit(max(_tell(spec, online=online, show=show, as_json=as_json) for spec in specs))
+
+
+def _load(files: Sequence[Path | None]) -> list[Spec]:
+    """Raises ConfigError with the faults of all of them."""
+    from warmer.cli import wiring
+
+    specs, faults = list[Spec](), list[Fault]()
+    for file in files:
+        try:
+            specs.append(wiring.load(file))
+        except ConfigError as exc:
+            faults += exc.faults
+    if faults:
+        raise ConfigError(*faults)
+    return specs
+
+
+def _tell(spec: Spec, *, online: bool, show: bool, as_json: bool) -> int:
+    """Print what there is to say of one file; the exit code that this comes to."""
+    from warmer import config as configuration
+    from warmer import report
+    from warmer.clock import SystemClock
+
     now = SystemClock().now()
     weeks = _weeks(spec, now)
     answers, code = asyncio.run(_ask(spec)) if online else ([], 0)
@@ -63,7 +96,7 @@ def check(
         report.write_json(document, sys.stdout)
     else:
         _print(spec, weeks, [*_never_sent(spec, now), *_floors(spec)], answers, show=show)
-    raise typer.Exit(code)
+    return code
 
 
 def _weeks(spec: Spec, now: datetime) -> list[dict[str, Any]]:

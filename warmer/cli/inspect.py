@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from warmer.cli.options import ConfigOption, JsonOption
+from warmer.cli.options import ConfigOption, JsonOption, names_in_file
 from warmer.core.beat import Contract, Status
 from warmer.core.spec import ModelSpec, Spec
 from warmer.errors import ConfigError, ModelRefused, UsageError, WarmerError
@@ -28,7 +28,10 @@ _LONGEST = 60  # letters of a value that is shown in the table; files are longer
 
 
 def inspect(
-    model: Annotated[str, typer.Argument(help="A model's name in the file, or any owner/name[:version].")],
+    model: Annotated[
+        str,
+        typer.Argument(help="A model's name in the file, or any owner/name[:version].", autocompletion=names_in_file),
+    ],
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

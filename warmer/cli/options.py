@@ -21,6 +21,18 @@ def duration(given: str | timedelta) -> timedelta:
         raise typer.BadParameter(str(exc)) from exc
 
 
+def names_in_file(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The models of the file in force that begin so, for the shell to complete; none where the file is wrong."""
+    from warmer.cli import wiring
+    from warmer.errors import WarmerError
+
+    try:
+        spec = wiring.load(ctx.params.get("config"), only_file=True)
+    except WarmerError:
+        return []
+    return [model.name for model in spec.models if model.name.startswith(incomplete)]
+
+
 TracesArgument = Annotated[
     list[Path] | None,
     typer.Argument(

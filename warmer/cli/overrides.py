@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from warmer.cli.options import ConfigOption, JsonOption, duration
+from warmer.cli.options import ConfigOption, JsonOption, duration, names_in_file
 from warmer.core.spec import Spec
 from warmer.errors import UsageError
 
@@ -31,7 +31,10 @@ def _lasting(given: str | timedelta) -> timedelta:
 
 
 ModelsArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[MODEL]...", help="By their names in the file. Default: all of them.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[MODEL]...", help="By their names in the file. Default: all of them.", autocompletion=names_in_file
+    ),
 ]
 
 
@@ -64,7 +67,10 @@ def resume(models: ModelsArgument = None, config: ConfigOption = None, as_json: 
 
 
 def warm(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="By their names in the file.")],
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL...", help="By their names in the file.", autocompletion=names_in_file),
+    ],
     lasting: Annotated[
         timedelta,
         typer.Option(

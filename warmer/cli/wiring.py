@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from warmer import config, log
 from warmer.core.endpoint import Endpoint
 from warmer.core.secret import SecretRef
-from warmer.core.spec import AccountSpec, CogServer, Engine, Host, Spec
+from warmer.core.spec import AccountSpec, CogServer, Engine, Host, Listen, Spec
 from warmer.errors import UsageError
 from warmer.ports import Clock, Contacts, Ledger, OnDue, Provider, Schedule
 
@@ -28,6 +28,11 @@ def load(path: Path | None, *, only_file: bool = False) -> Spec:
     With `only_file` for what nobody watches: a pipe is refused, and not waited for.
     """
     return config.load(config.find(path, os.environ, Path()), only_file=only_file)
+
+
+def listen_of(path: Path | None) -> Listen | None:
+    """Where the daemon of the file in force answers over HTTP; None is nowhere."""
+    return config.listen_of(config.find(path, os.environ, Path()))
 
 
 def ledger_of(spec: Spec) -> Ledger:

@@ -28,6 +28,7 @@ from warmer.config.schema import json_schema
 from warmer.config.secret import read_password, read_secret, read_secrets
 from warmer.config.servers import host_of, usual_price
 from warmer.config.shape import AlertsShape, BudgetShape, ModelShape
+from warmer.config.values import read_listen
 from warmer.core.budget import Cap, Period
 from warmer.core.hours import ActiveHours
 from warmer.core.price import Price, PriceTable, price_of
@@ -46,7 +47,18 @@ from warmer.core.spec import (
 )
 from warmer.errors import ConfigError, Fault, UsageError
 
-__all__ = ["dump", "find", "json_schema", "load", "parse", "read_password", "read_secret", "read_secrets", "show"]
+__all__ = [
+    "dump",
+    "find",
+    "json_schema",
+    "listen_of",
+    "load",
+    "parse",
+    "read_password",
+    "read_secret",
+    "read_secrets",
+    "show",
+]
 
 LOCAL = Path("config/warmer.yaml")
 SYSTEM = Path("/etc/warmer/warmer.yaml")
@@ -82,6 +94,18 @@ def load(path: Path, *, only_file: bool = False) -> Spec:
         fault = Fault(file=str(path), line=1, column=1, problem=problem, hint="look at its path and its mode")
         raise ConfigError(fault) from None
     return parse(content, path=str(path))
+
+
+def listen_of(path: Path) -> Listen | None:
+    """What the file at `path` says of `listen`, whatever else is wrong with it; None is `off`.
+
+    Where it says nothing that can be used, the default.
+    """
+    try:
+        document = read_document(read_file(path, MAX_BYTES), Faults(str(path)))
+        return read_listen(document.value["listen"])
+    except (ConfigError, OSError, ValueError, LookupError, TypeError):
+        return Listen()
 
 
 def parse(text: bytes, *, path: str, in_force: Spec | None = None) -> Spec:

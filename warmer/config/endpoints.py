@@ -249,10 +249,10 @@ class WarmShape(Told):
     empty = "this says nothing of what is warm"
 
     status: GoodStatuses = key("Status of a good reply, one or a list; without it any from 200 to 299 but 202.", 200)
-    header: PlainHeaders = key("Headers that a good reply has, and their values.", {"X-State": "ready"})
+    header: PlainHeaders = key("Headers that a good reply has, and their values; without it any.", {"X-State": "ready"})
     # Named by its alias: pydantic has a `json` of its own.
     content: JsonValues = key(
-        "Values that a good reply has, by their paths in its JSON.", {"status": "ok"}, alias="json"
+        "Values that a good reply has, by their paths in its JSON; without it any.", {"status": "ok"}, alias="json"
     )
     within: Within = key(
         "Longest that a warm instance takes, 1ms to 1h: what takes longer had to start one.",
@@ -275,10 +275,21 @@ class PollShape(Told):
     path: PollPath = key("Where to look, with {id} where the id goes; a path of the same host.", "/v2/abc/status/{id}")
     id: JsonPath = key("Where the first reply has its id, a path into its JSON.", "request_id", default="id")
     state: JsonPath = key("Where later replies say how it stands; without it their status alone says it.", "status")
-    done: States = key("What `state` says of one that ended well, one word or a list.", "COMPLETED")
-    running: States = key("What `state` says of one that has begun to run, one word or a list.", "IN_PROGRESS")
-    failed: States = key("What `state` says of one that ended badly, one word or a list.", ["FAILED", "TIMED_OUT"])
-    cancel: Cancel = key("What stops one that is given up: POST, PUT or DELETE, a path.", "POST /v2/abc/cancel/{id}")
+    done: States = key(
+        "What `state` says of one that ended well, one word or a list; has to be there with `state`.", "COMPLETED"
+    )
+    running: States = key(
+        "What `state` says of one that has begun to run, one word or a list; without it all before its end is waiting.",
+        "IN_PROGRESS",
+    )
+    failed: States = key(
+        "What `state` says of one that ended badly, one word or a list; without it none is known.",
+        ["FAILED", "TIMED_OUT"],
+    )
+    cancel: Cancel = key(
+        "What stops one that is given up: POST, PUT or DELETE, a path; without it, it goes on.",
+        "POST /v2/abc/cancel/{id}",
+    )
 
 
 class TimesShape(Told):
@@ -287,5 +298,10 @@ class TimesShape(Told):
     example = "times: {wait: delayTime ms, run: executionTime ms}"
     empty = "this tells no times"
 
-    wait: TimeAt = key("Where its JSON has the wait for an instance, and in what unit, s or ms.", "delayTime ms")
-    run: TimeAt = key("Where its JSON has the run, and in what unit, s or ms.", "executionTime ms")
+    wait: TimeAt = key(
+        "Where its JSON has the wait for an instance, and in what unit, s or ms; without it that is measured.",
+        "delayTime ms",
+    )
+    run: TimeAt = key(
+        "Where its JSON has the run, and in what unit, s or ms; without it that is measured.", "executionTime ms"
+    )

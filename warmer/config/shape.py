@@ -183,8 +183,8 @@ class BudgetShape(Mapped):
 
     example = "budget: {daily: 2.00}"
 
-    daily: Usd = _key("USD from one midnight to the next.", 2.00)
-    monthly: Usd = _key("USD from the first of a month to the next.", 40.00)
+    daily: Usd = _key("USD from one midnight to the next; without it no limit.", 2.00)
+    monthly: Usd = _key("USD from the first of a month to the next; without it no limit.", 40.00)
 
 
 class RetentionShape(Mapped):
@@ -204,12 +204,13 @@ class AlertsShape(Told):
 
     to: Secrets = _key(
         "Where the addresses that alerts go to are read from, one or a list: each an address of Apprise, by env:NAME, "
-        "file:PATH or credential:NAME.",
+        "file:PATH or credential:NAME. Without it nobody is told.",
         "env:WARMER_ALERTS",
         ["env:WARMER_ALERTS", "file:/run/secrets/pager"],
     )
     ping: Secret = _key(
-        "Where the address is read from that is asked for once a minute while all is well, for a watcher outside.",
+        "Where the address is read from that is asked for once a minute while all is well, for a watcher outside; "
+        "without it none is.",
         "env:WARMER_PING",
     )
 
@@ -286,14 +287,18 @@ class DefaultsShape(Mapped):
         default="2%",
     )
     cold_start_price: ColdStartPrice = _key(
-        "For `adaptive`, in place of `cold_target`: USD that one avoided cold start is worth.", 0.01
+        "For `adaptive`, in place of `cold_target`: USD that one avoided cold start is worth; without it the target "
+        "holds.",
+        0.01,
     )
     instances: Instances = _key(
         "For `floor`: what a deployment's min_instances is raised to in active hours, and its lead before.",
         1,
         default=1,
     )
-    shadow: Policy = _key("A policy that is scored on the same calls and sends nothing; `report` compares.", "adaptive")
+    shadow: Policy = _key(
+        "A policy that is scored on the same calls and sends nothing; `report` compares. Without it none.", "adaptive"
+    )
     input: Input = _key(
         "Input of the heartbeat; without it the smallest valid one of the model's schema.",
         {"prompt": "hi", "max_tokens": 1},
@@ -304,11 +309,17 @@ class DefaultsShape(Mapped):
         {"per_second": 0.000225},
         {"per_output": 0.003},
     )
-    hardware: Sku = _key("SKU the model runs on, which gives its price.", "gpu-t4")
-    self_host: SelfHostShape = _key(
-        "What a GPU of your own would cost, for `warmer advise` to compare with.", {"per_hour": 1.20}
+    hardware: Sku = _key(
+        "SKU the model runs on, which gives its price; without it, and without `price`, most costs are unknown.",
+        "gpu-t4",
     )
-    budget: BudgetShape = _key("The most that the model's beats may cost, in USD.", {"daily": 0.50})
+    self_host: SelfHostShape = _key(
+        "What a GPU of your own would cost, for `warmer advise` to compare with; without it that is left out.",
+        {"per_hour": 1.20},
+    )
+    budget: BudgetShape = _key(
+        "The most that the model's beats may cost, in USD; without it no limit of its own.", {"daily": 0.50}
+    )
     deadline: Deadline = _key(
         "When a heartbeat is given up, boot included, 5s to 1d; sent as Cancel-After.", "10m", default="10m"
     )
@@ -347,17 +358,22 @@ class ModelShape(DefaultsShape):
         "For `url`: GET, HEAD, POST or PUT; without it POST where there is a `body`, else GET.", "POST"
     )
     headers: endpoints.Headers = _key(
-        "For `url`: headers of the request; a secret is a reference, alone or at the end of a text.",
+        "For `url`: headers of the request; a secret is a reference, alone or at the end of a text. Without it none.",
         {"Authorization": "Bearer env:HOST_KEY"},
     )
-    body: endpoints.Body = _key("For `url`: what is sent; a text as it is, anything else as JSON.", {"inputs": "hi"})
-    warm: endpoints.WarmShape = _key("For `url`: what tells a warm reply from others.", {"status": 200, "within": "2s"})
+    body: endpoints.Body = _key(
+        "For `url`: what is sent; a text as it is, anything else as JSON. Without it nothing.", {"inputs": "hi"}
+    )
+    warm: endpoints.WarmShape = _key(
+        "For `url`: what tells a warm reply from others; without it each key's own default.",
+        {"status": 200, "within": "2s"},
+    )
     poll: endpoints.PollShape = _key(
-        "For `url`: where to look, for a host that answers with an id first.",
+        "For `url`: where to look, for a host that answers with an id first; without it the first reply is all.",
         {"path": "/v2/abc/status/{id}", "state": "status", "done": "COMPLETED"},
     )
     times: endpoints.TimesShape = _key(
-        "For `url`: where the host tells how long a call waited and ran.",
+        "For `url`: where the host tells how long a call waited and ran; without it that is measured.",
         {"wait": "delayTime ms", "run": "executionTime ms"},
     )
     name: Name = _key("What it is called in logs, reports and the ledger; without it the target as written.", "chat")
@@ -369,23 +385,28 @@ class FileShape(Mapped):
     example = "models: [{model: owner/name}]"
 
     timezone: Zone = _key("IANA zone in which every `hours` is read.", "Europe/Berlin", default="UTC")
-    country: Country = _key("ISO 3166 code of the country whose public holidays are meant by `PH`.", "DE")
+    country: Country = _key(
+        "ISO 3166 code of the country whose public holidays are meant by `PH`; without it `PH` is refused.", "DE"
+    )
     prices: Prices = _key(
-        "File of a price table in place of the package's, relative to this one: a `date`, and USD `per_second` by SKU.",
+        "File of a price table, relative to this one: a `date`, and USD `per_second` by SKU. Without it the package's.",
         "prices.yaml",
     )
     ledger: Ledger = _key(
-        "Database URL of the durable record, a SQLite file or a PostgreSQL; else `ledger.db` in the state directory.",
+        "Database URL of the durable record, a SQLite file or a PostgreSQL; without it `ledger.db` in the state "
+        "directory.",
         ledgers.FILE,
         ledgers.SERVER,
     )
     ledger_password: LedgerPassword = _key(
-        "Where the password of a PostgreSQL ledger is read from: env:NAME, file:PATH or credential:NAME (systemd).",
+        "Where the password of a PostgreSQL ledger is read from: env:NAME, file:PATH or credential:NAME (systemd). "
+        "Without it libpq looks for one, as in ~/.pgpass.",
         "env:WARMER_LEDGER_PASSWORD",
         "file:/run/secrets/ledger-password",
     )
     retention: RetentionShape = _key(
-        "How long the ledger keeps beats and customers' calls one by one; what they add up to by the hour stays.",
+        "How long the ledger keeps beats and customers' calls one by one; what they add up to by the hour stays. "
+        "Without it 3d and 90d.",
         {"beats": "30d", "requests": "400d"},
     )
     engine: EngineName = _key(
@@ -412,20 +433,24 @@ class FileShape(Mapped):
         "file:/run/secrets/admin-token",
     )
     alerts: AlertsShape = _key(
-        "Who is told of what is wrong: cold streaks, budgets, models and accounts that are refused.",
+        "Who is told of what is wrong: cold streaks, budgets, models and accounts that are refused. Without it nobody.",
         {"to": "env:WARMER_ALERTS"},
     )
     replicate: AccountShape = _key(
-        "How the account at Replicate is reached, and what it allows.", {"token": "env:REPLICATE_API_TOKEN"}
+        "How the account at Replicate is reached, and what it allows; without it each key's own default holds.",
+        {"token": "env:REPLICATE_API_TOKEN"},
     )
     accounts: Annotated[dict[str, OtherAccountShape], BeforeValidator(_accounts)] = _key(
-        "More accounts at Replicate, by the names that entries give in `account`.",
+        "More accounts at Replicate, by the names that entries give in `account`; without it there is one.",
         {"acme": {"token": "env:ACME_API_TOKEN"}},
     )
     budget: BudgetShape = _key(
-        "The most that the beats of all models may cost together, in USD.", {"daily": 2.00, "monthly": 40.00}
+        "The most that the beats of all models may cost together, in USD; without it there is no such limit.",
+        {"daily": 2.00, "monthly": 40.00},
     )
-    defaults: DefaultsShape = _key("Any key of a model, for all models.", {"hours": _EXAMPLE_HOURS})
+    defaults: DefaultsShape = _key(
+        "Any key of a model, for all models; without it each key's own default holds.", {"hours": _EXAMPLE_HOURS}
+    )
     models: Annotated[list[ModelShape], BeforeValidator(_entries)] = Field(
         min_length=1, description="What to keep warm.", examples=[[{"model": "stability-ai/sdxl", "every": "30s"}]]
     )
