@@ -105,8 +105,8 @@ dist:  ## wheel, sdist and SBOM in dist/: the same bytes wherever and whenever t
 	rm -rf dist
 	@# A date from outside would make other bytes of the same source.
 	env --unset=SOURCE_DATE_EPOCH $(VENV)/dist/bin/python -m build --no-isolation
-	$(VENV)/dist/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible \
-		--output-file "$$(echo dist/*.tar.gz | sed s/.tar.gz/.cdx.json/)"
+	env --unset=SOURCE_DATE_EPOCH PYTHONWARNINGS=ignore $(VENV)/dist/bin/cyclonedx-py requirements requirements.lock \
+		--pyproject pyproject.toml --output-reproducible --output-file "$$(echo dist/*.tar.gz | sed s/.tar.gz/.cdx.json/)"
 	cd dist && sha256sum *.whl *.tar.gz *.json >SHA256SUMS
 
 .PHONY: locked

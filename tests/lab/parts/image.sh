@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # The image: built on this host's Debian, started by a user that nobody knows on a root that cannot be written.
 
-BASE_IMAGE=localhost/warmer-lab-base
+BUILDS=localhost/warmer-lab-builds # with a shell
+RUNS=localhost/warmer-lab-runs     # without
 IMAGE=localhost/warmer-lab
 MOST_MB=200
 
@@ -13,30 +14,36 @@ image_versions() { echo "buildah $(buildah --version | cut -d' ' -f3), mmdebstra
 
 in_storage() { buildah --root "$WORK/images" --runroot "$WORK/running" --storage-driver vfs "$@"; }
 
-# As the slim images of Debian are: without documentation and translations. From the mirror of this host.
-base_imported() {
-  local codename mirror container
+# debian_image NAME PACKAGE…: these, what they need, and nothing else, as of this host's Debian and from its mirror.
+debian_image() {
+  local name=$1 codename mirror packages container
+  shift
+  packages=$(IFS=,; echo "$*")
   # shellcheck disable=SC1091 # every Debian has it
   codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
   # shellcheck disable=SC2016 # apt-get expands it
   mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $codename" 'Created-By: Packages' | head -1)
-  mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates --dpkgopt=force-unsafe-io \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
-    "$codename" "$WORK/base.tar" "$mirror" &&
+  mmdebstrap --quiet --variant=extract --include="$packages" --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    "$codename" "$WORK/debian.tar" "$mirror" &&
     container=$(in_storage from scratch) &&
-    in_storage add --quiet "$container" "$WORK/base.tar" / >/dev/null &&
+    in_storage add --quiet "$container" "$WORK/debian.tar" / >/dev/null &&
+    mkdir -p "$(in_storage mount "$container")"/{dev,proc,sys,tmp} &&
     in_storage config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container" &&
-    in_storage commit --quiet --rm "$container" "$BASE_IMAGE" >/dev/null && rm "$WORK/base.tar" &&
-    echo "Debian $codename with python3, python3-venv and ca-certificates"
+    in_storage commit --quiet --rm "$container" "$name" >/dev/null && rm "$WORK/debian.tar" &&
+    echo "Debian $codename: $*"
+}
+
+bases_imported() {
+  debian_image "$BUILDS" python3-venv dash coreutils findutils && debian_image "$RUNS" python3 ca-certificates libstdc++6
 }
 
 # What pip of this host is configured to find, put where the build finds it: so that no index is named here.
 image_built() {
   mkdir -p "$WORK/wheels" && printf '[global]\nno-index = true\nfind-links = /wheels\n' >"$WORK/pip.conf" &&
-    "$BIN/python" -m pip download --quiet --only-binary :all: --require-hashes -r requirements.lock -d "$WORK/wheels" &&
-    "$BIN/python" -m pip download --quiet --only-binary :all: 'hatchling>=1.26' -d "$WORK/wheels" &&
-    in_storage bud --quiet --isolation chroot --format docker --build-arg BASE="$BASE_IMAGE" --pull-never \
+    "$BIN/python" -m pip download --quiet --quiet --quiet --only-binary :all: --require-hashes -r requirements.lock -d "$WORK/wheels" &&
+    "$BIN/python" -m pip download --quiet --quiet --quiet --only-binary :all: 'hatchling>=1.26' -d "$WORK/wheels" &&
+    in_storage bud --quiet --isolation chroot --format docker --build-arg BASE="$BUILDS" --build-arg FINAL="$RUNS" --pull-never \
       --secret id=pip.conf,src="$WORK/pip.conf" --volume "$WORK/wheels:/wheels:ro" --tag "$IMAGE" -f Containerfile . >/dev/null &&
     in_storage inspect --type image "$IMAGE" >"$WORK/image.json" && rm -r "$WORK/wheels"
 }
@@ -47,7 +54,7 @@ root_of() { in_storage mount "$(in_storage from --pull-never "$1")"; }
 
 image_sized() {
   local base whole
-  base=$(megabytes "$(root_of "$BASE_IMAGE")") && whole=$(megabytes "$(root_of "$IMAGE")") &&
+  base=$(megabytes "$(root_of "$RUNS")") && whole=$(megabytes "$(root_of "$IMAGE")") &&
     echo "$whole MB unpacked: the base $base MB, warmer and all that it needs $((whole - base)) MB" &&
     [ "$whole" -lt "$MOST_MB" ]
 }
@@ -63,7 +70,7 @@ image_run() {
 image_contained() { PYTHONPATH=tests "$BIN/python" tests/lab/contained.py "$(root_of "$IMAGE")" "$WORK/image.json"; }
 
 image_checks() {
-  check "an image of this host's Debian, imported" base_imported
+  check "two images of this host's Debian to stand on, one to build and one to run" bases_imported
   check 'the image is built, each package by its hash' image_built
   check "it has less than $MOST_MB MB" image_sized
   check 'buildah runs it as any user' image_run
