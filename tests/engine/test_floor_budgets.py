@@ -94,7 +94,7 @@ def test_hours_that_cost_more_than_the_cap_are_never_begun_and_each_day_says_so_
     assert set(ticks(ledger_at(db))) == {Reason.OVER_BUDGET, Reason.CLOSED}
 
 
-@pytest.mark.parametrize("line", ["08:00-20:00", "08:00-12:00,13:00-21:00"])
+@pytest.mark.parametrize("line", ["08:00-20:00", pytest.param("08:00-12:00,13:00-21:00", marks=pytest.mark.thorough)])
 def test_a_cap_that_they_just_fit_lets_them_be_held_each_day_and_is_never_passed(
     db: Path, lines: list[Any], line: str
 ) -> None:
@@ -188,7 +188,7 @@ def test_a_second_instance_that_does_not_fit_leaves_the_first_as_it_is(db: Path)
     run(scene())
 
 
-@pytest.mark.parametrize(("hours", "made"), [(24, 1), (23.5, 0)])
+@pytest.mark.parametrize(("hours", "made"), [(24, 1), pytest.param(23.5, 0, marks=pytest.mark.thorough)])
 def test_hours_without_end_need_a_cap_of_a_whole_day(db: Path, hours: float, made: int) -> None:
     async def scene() -> None:
         async with Play(db, file_of(floor("24/7", cap(hours))), watch=False) as play:

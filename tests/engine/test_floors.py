@@ -88,7 +88,9 @@ def test_for_a_week_it_is_up_in_the_hours_and_their_lead_and_as_it_was_outside(d
     assert events(lines, "floor.left") == [*(["floor.raised", "floor.lowered"] * 10), "floor.raised"]
 
 
-@pytest.mark.parametrize("day", ["2026-10-24", "2027-03-27"])  # the days before daylight saving ends, and begins
+@pytest.mark.parametrize(
+    "day", ["2026-10-24", pytest.param("2027-03-27", marks=pytest.mark.thorough)]
+)  # the days before daylight saving ends, and begins
 def test_eight_o_clock_stays_eight_o_clock_when_the_clocks_change(db: Path, day: str) -> None:
     berlin = ZoneInfo("Europe/Berlin")
     start = datetime.fromisoformat(f"{day}T00:00+00:00")

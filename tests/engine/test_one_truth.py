@@ -180,15 +180,35 @@ def every(entry: ModelSpec, seconds: float) -> ModelSpec:
     ("entry", "pattern", "days", "timeout_s", "least"),
     [
         pytest.param(every(AWARE, 50), "office", 0.2, MINUTE_S, 150, id="aware-by-the-file"),
-        pytest.param(every(AWARE, 200), "bursts", 0.5, FIVE_MINUTES_S, 120, id="aware-by-the-file-over-hours"),
+        pytest.param(
+            every(AWARE, 200),
+            "bursts",
+            0.5,
+            FIVE_MINUTES_S,
+            120,
+            id="aware-by-the-file-over-hours",
+            marks=pytest.mark.thorough,
+        ),
         pytest.param(AWARE, "office", 0.2, MINUTE_S, 150, id="aware-learned"),
         pytest.param(AWARE, "bursts", 0.8, FIVE_MINUTES_S, 150, id="aware-learned-over-a-day"),
         pytest.param(AWARE, "timer", 0.4, FIVE_MINUTES_S, 80, id="aware-learned-beside-a-timer"),
-        pytest.param(every(FIXED, 80), "office", 0.2, MINUTE_S, 150, id="fixed-by-the-file"),
+        pytest.param(
+            every(FIXED, 80), "office", 0.2, MINUTE_S, 150, id="fixed-by-the-file", marks=pytest.mark.thorough
+        ),
         pytest.param(FIXED, "bursts", 0.4, FIVE_MINUTES_S, 100, id="fixed-learned"),
-        pytest.param(every(HOLDING, 50), "office", 0.15, MINUTE_S, 20, id="a-target-by-the-file"),
+        pytest.param(
+            every(HOLDING, 50), "office", 0.15, MINUTE_S, 20, id="a-target-by-the-file", marks=pytest.mark.thorough
+        ),
         pytest.param(HOLDING, "office", 0.3, FIVE_MINUTES_S, 8, id="a-target-learned"),
-        pytest.param(replace(HOLDING, cold_target=0.2), "timer", 0.2, FIVE_MINUTES_S, 4, id="a-lax-target-learned"),
+        pytest.param(
+            replace(HOLDING, cold_target=0.2),
+            "timer",
+            0.2,
+            FIVE_MINUTES_S,
+            4,
+            id="a-lax-target-learned",
+            marks=pytest.mark.thorough,
+        ),
         pytest.param(every(PRICED, 200), "timer", 0.2, FIVE_MINUTES_S, 8, id="a-price-by-the-file"),
         pytest.param(PRICED, "office", 0.25, FIVE_MINUTES_S, 8, id="a-price-learned"),
     ],

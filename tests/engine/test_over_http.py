@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
 from structlog.testing import capture_logs
 
 from warmer.clock import FastClock
@@ -62,7 +63,8 @@ async def until(clock: FastClock, happened: Callable[[], bool]) -> None:
         await clock.sleep(0.5)
 
 
-def test_a_thousand_creates_whose_reply_is_cut_are_each_made_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("creates", [200, pytest.param(1000, marks=pytest.mark.thorough)])
+def test_creates_whose_reply_is_cut_are_each_made_once(tmp_path: Path, creates: int) -> None:
     async def play(server: SandboxServer, clock: FastClock) -> None:
         ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
         forced = replace(entry("black-forest-labs/flux-schnell", 1.0), billing=Billing.OFFICIAL)
@@ -72,7 +74,7 @@ def test_a_thousand_creates_whose_reply_is_cut_are_each_made_once(tmp_path: Path
         account = Account.over(provider, Desk(ledger), clock, lambda: spec.models)
         server.faults.add(Fault(kind="cut", on="create"))
         sent = 0
-        while sent < 1000:
+        while sent < creates:
             ticks = await asyncio.gather(*(account.heartbeat.tick(model) for model in models))
             sent += sum(tick.observation is not None for tick in ticks)
             assert all(tick.error is None for tick in ticks)

@@ -42,7 +42,12 @@ def last_week(calls: list[float]) -> list[Request]:
 
 
 @pytest.mark.parametrize(
-    ("policy", "mean_gap_s"), [(PolicyName.AWARE, 200), (PolicyName.AWARE, 3600), (PolicyName.FIXED, 3600)]
+    ("policy", "mean_gap_s"),
+    [
+        (PolicyName.AWARE, 200),
+        pytest.param(PolicyName.AWARE, 3600, marks=pytest.mark.thorough),
+        pytest.param(PolicyName.FIXED, 3600, marks=pytest.mark.thorough),
+    ],
 )
 def test_the_plan_of_a_week_is_what_the_week_brings(db: Path, policy: PolicyName, mean_gap_s: float) -> None:
     entry: ModelSpec = model(BLIP, every=100, hours=OFFICE, policy=policy)
