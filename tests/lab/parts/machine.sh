@@ -22,9 +22,10 @@ mirror() {
   apt-get indextargets --format '$(REPO_URI)' "Codename: $codename" 'Created-By: Packages' | head -1
 }
 
-# With the programs that a reader of the page has.
+# With the programs that a reader of the page has. What it mounts meanwhile is this host's own: nobody else may see it, least
+# of all who clears up.
 debian_made() {
-  mmdebstrap --quiet --variant=minbase --dpkgopt=force-unsafe-io \
+  unshare --mount --propagation private mmdebstrap --quiet --variant=minbase --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --include=systemd,systemd-sysv,dbus,python3,python3-venv,ca-certificates,procps \
     --include=sudo,make,curl,sqlite3 \
