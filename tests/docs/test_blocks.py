@@ -8,7 +8,7 @@ import pytest
 from harness.pages import OPERATIONS, ROOT, Page
 from lab.blocks import Block, blocks
 
-FOLLOWED = pytest.mark.parametrize("page", [OPERATIONS], ids=str)
+FOLLOWED = pytest.mark.parametrize("page", [Page(ROOT / "README.md"), OPERATIONS], ids=str)
 PARTS = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "tests" / "lab" / "parts").glob("*.sh")))
 CI = (ROOT / ".ci" / "run").read_text("utf-8")
 
