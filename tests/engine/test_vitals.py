@@ -191,7 +191,7 @@ def test_neither_a_long_beat_nor_a_clock_that_was_set_makes_the_schedule_late(db
 
 
 def test_a_budget_is_told_as_reached_until_its_day_is_over_or_the_file_has_another(db: Path) -> None:
-    daily = Cap(model=None, period=Period.DAILY, usd=Decimal("0.02"))
+    daily = Cap(model=None, period=Period.DAILY, usd=Decimal("0.05"))
 
     async def scene() -> None:
         stage = Stage(db, fixed(LLAMA, 20, caps=(daily,), deadline=timedelta(seconds=40)))
@@ -203,7 +203,7 @@ def test_a_budget_is_told_as_reached_until_its_day_is_over_or_the_file_has_anoth
         (limit,) = health.reached
         assert (limit.cap, limit.end.isoformat()) == (daily, "2026-11-25T00:00:00+00:00")
         assert health.ready
-        assert (await vitals.gauges()).remaining_usd["all models"] < Decimal("0.02")
+        assert (await vitals.gauges()).remaining_usd["all models"] < Decimal("0.05")
         raised = replace(daily, usd=Decimal("9"))
         stage.fleet.apply(
             spec := replace(stage.spec, models=(replace(stage.spec.models[0], caps=(raised,)),)),
