@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import Any
 
 import pytest
 
 from warmer.engine.desk import Desk
 from warmer.errors import LedgerError
-
-PATIENCE_S = 30.0
 
 
 class Shelf:
@@ -52,23 +49,3 @@ def test_that_the_ledger_cannot_be_used_is_said_once_and_so_is_its_return(lines:
     failed = {"event": "ledger.failed", "log_level": "error", "error": "ledger gone: look for it"}
     resumed = {"event": "ledger.resumed", "log_level": "info", "failures": 5}
     assert lines == [failed, resumed, failed, resumed]
-
-
-def test_who_looks_waits_for_no_beat_and_no_beat_for_who_looks() -> None:
-    shelf: Any = Shelf()
-    desk, free = Desk(shelf), threading.Event()
-
-    async def through() -> None:
-        writing = asyncio.ensure_future(desk.do(lambda _: free.wait(PATIENCE_S)))
-        assert await desk.look(lambda ledger: ledger.look()) == 7  # type: ignore[attr-defined]  # of the shelf
-        assert not writing.done()
-        free.set()
-        assert await writing
-        free.clear()
-        looking = asyncio.ensure_future(desk.look(lambda _: free.wait(PATIENCE_S)))
-        assert await desk.do(lambda ledger: ledger.look()) == 7  # type: ignore[attr-defined]
-        free.set()
-        assert await looking
-
-    asyncio.run(through())
-    desk.close()

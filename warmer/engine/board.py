@@ -141,10 +141,10 @@ class Board:
         shown = await self._console.overview(frozenset(names))
         lines = list[Line]()
         for start in range(0, len(shown), _LINES):
-            lines += await self._desk.look(partial(self._lines, shown[start : start + _LINES], spec, now))
+            lines += await self._desk.do(partial(self._lines, shown[start : start + _LINES], spec, now))
         weeks = await self._soon(self._once("weeks", _SLOWLY_S, self._weeks))
         tally = await self._tally(spec)
-        today, month = await self._desk.look(lambda ledger: _spent(ledger, None, spec, now))
+        today, month = await self._desk.do(lambda ledger: _spent(ledger, None, spec, now))
         return Overview(
             at=now,
             zone=spec.zone,
@@ -172,11 +172,11 @@ class Board:
         stepping = asyncio.ensure_future(self._once(("steps", name), _SLOWLY_S, lambda: self._steps(name)))
         stepping.add_done_callback(_heard)
         detail = await self._console.model(name)
-        (line,) = await self._desk.look(partial(self._lines, [detail.now], spec, now))
-        met = await self._desk.look(lambda ledger: ledger.met(now - WEEK, limit=_MET_SHOWN, model=name))
-        calls = await self._desk.look(lambda ledger: ledger.call_sums(since, spec.zone, model=name))
-        beats = await self._desk.look(lambda ledger: ledger.beat_sums(since, spec.zone, model=name))
-        spells = await self._desk.look(lambda ledger: ledger.floor_spells(since))
+        (line,) = await self._desk.do(partial(self._lines, [detail.now], spec, now))
+        met = await self._desk.do(lambda ledger: ledger.met(now - WEEK, limit=_MET_SHOWN, model=name))
+        calls = await self._desk.do(lambda ledger: ledger.call_sums(since, spec.zone, model=name))
+        beats = await self._desk.do(lambda ledger: ledger.beat_sums(since, spec.zone, model=name))
+        spells = await self._desk.do(lambda ledger: ledger.floor_spells(since))
         floored = [
             warming
             for spell in spells
@@ -214,18 +214,18 @@ class Board:
         begins = since
         while begins < now:  # a day at a time: of a thousand models that is not long
             _, ends = window(Period.DAILY, begins, spec.zone)
-            sums = await self._desk.look(partial(_beat_totals, since=begins, until=ends))
+            sums = await self._desk.do(partial(_beat_totals, since=begins, until=ends))
             warmings += map(Warming.of, sums)
             begins = ends
-        spells = await self._desk.look(lambda ledger: ledger.floor_spells(since))
+        spells = await self._desk.do(lambda ledger: ledger.floor_spells(since))
         warmings += [one for spell in spells for one in Warming.of_floor(spell, since, now, spec.zone)]
         week = [one for one in warmings if one.ends >= now - WEEK]
-        today, month = await self._desk.look(lambda ledger: _spent(ledger, None, spec, now))
+        today, month = await self._desk.do(lambda ledger: _spent(ledger, None, spec, now))
         asked = limits(spec.caps, now, spec.zone)
         spendings = list[Spending]()
         for start in range(0, len(asked), MODELS_A_PAGE):
             batch = asked[start : start + MODELS_A_PAGE]
-            spendings += await self._desk.look(lambda ledger, batch=batch: ledger.spendings(batch, now))  # type: ignore[misc] # bound now
+            spendings += await self._desk.do(lambda ledger, batch=batch: ledger.spendings(batch, now))  # type: ignore[misc] # bound now
         paces = await asyncio.to_thread(
             lambda: {
                 model: usd_a_day(week, model, now=now) for model in {None, *(one.limit.cap.model for one in spendings)}
@@ -256,7 +256,7 @@ class Board:
 
     async def _events(self) -> EventsView:
         spec, now = self._fleet.spec, self._clock.now()
-        met = await self._desk.look(lambda ledger: ledger.met(now - WEEK, limit=_EVENTS, only_cold_calls=True))
+        met = await self._desk.do(lambda ledger: ledger.met(now - WEEK, limit=_EVENTS, only_cold_calls=True))
         return EventsView(
             at=now, zone=spec.zone, file=Path(spec.path).name, said=self._journal.lines[-_EVENTS:], met=met
         )
@@ -328,10 +328,10 @@ class Board:
                 week, two_weeks = (ledger.call_counts(now - span) for span in (WEEK, 2 * WEEK))
             return sum(week.values(), Calls()), sum(two_weeks.values(), Calls())
 
-        return await self._desk.look(read)
+        return await self._desk.do(read)
 
     async def _steps(self, name: str) -> tuple[Step, ...] | None:
-        finds = await self._desk.look(lambda ledger: ledger.evidence(name, limit=REMEMBERED))
+        finds = await self._desk.do(lambda ledger: ledger.evidence(name, limit=REMEMBERED))
         return await self._apart(len(finds) > _FINDS, narrowed, finds)
 
     async def _avoided(
@@ -350,7 +350,7 @@ class Board:
         def read(ledger: Ledger) -> list[Request]:
             return list(ledger.requests(since=start - BEFORE, model=entry.name))
 
-        requests = await self._desk.look(read)
+        requests = await self._desk.do(read)
         warmings = [*(Warming.of(one) for one in beats if one.ends >= start), *floored]
         work = partial(avoided, start=start, end=now)
         return await self._apart(len(requests) > _CALLS, work, requests, warmings, learned)

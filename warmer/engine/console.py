@@ -43,7 +43,7 @@ class Console:
 
     async def overview(self, names: Collection[str] | None = None) -> tuple[ModelNow, ...]:
         """Each model of the file as it is now, or those of them."""
-        overrides, found = await self._desk.look(self._overriding.read), list[ModelNow]()
+        overrides, found = await self._desk.do(self._overriding.read), list[ModelNow]()
         for model in self._fleet.spec.models:
             if names is not None and model.name not in names:
                 continue
@@ -60,7 +60,7 @@ class Console:
         def read(ledger: Ledger) -> tuple[Overrides, Observation | None, datetime | None]:
             return self._overriding.read(ledger), ledger.latest_beat(name), ledger.history(name).last_activity
 
-        overrides, last_beat, last_use = await self._desk.look(read)
+        overrides, last_beat, last_use = await self._desk.do(read)
         return ModelDetail(
             now=self._now(model, overrides, told),
             last_beat=last_beat,
