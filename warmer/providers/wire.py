@@ -22,6 +22,9 @@ MAX_REPLY_BYTES = 8 * 1024 * 1024
 TIMEOUT_S = 20.0
 """Longest silence within a reply. A create is held for up to 5 s by choice, so this must stay well above."""
 
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2.0)
+"""An idle connection is let go of well before a server does so, often after 5 s: a create that sets out on one that was
+just closed has no reply, and may have been carried out."""
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 _TOKEN = re.compile(r"[!-~]+")
 
@@ -65,6 +68,7 @@ class Wire:
                 # Over TLS a proxy of the environment sees a tunnel; on loopback it would see the token.
                 trust_env=not is_local,
                 timeout=httpx.Timeout(timeout_s, connect=min(5.0, timeout_s)),
+                limits=_LIMITS,
                 # The reply is unpacked here, byte by counted byte, so only what is unpacked here may be offered.
                 headers={
                     "Accept-Encoding": "gzip",
