@@ -90,7 +90,6 @@ lock:  ## requirements.lock anew: the newest of all that warmer needs to run, ea
 	$(VENV)/lock/bin/python -m pip install --quiet uv
 	$(VENV)/lock/bin/uv pip compile pyproject.toml --extra sandbox --extra shared --extra alerts --python-version 3.11 --universal --upgrade \
 		--generate-hashes --no-header --no-emit-index-url --quiet --output-file requirements.lock
-
 	$(VENV)/lock/bin/uv pip compile --group release --python-version 3.11 --universal --upgrade \
 		--generate-hashes --no-header --no-emit-index-url --quiet --output-file requirements-release.lock
 

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ KEY = "k3y-of-the-host"
 
 
 @dataclass
-class Double:
+class Double(ABC):
     """A host with one instance, which boots when it is called and is gone once it has idled for long enough."""
 
     clock: Clock
@@ -44,13 +45,13 @@ class Double:
             server.close()
             await server.wait_closed()
 
+    @abstractmethod
     async def reply(self, asked: Asked, path: str) -> bytes:
         """What comes back for `asked`, whose key is good."""
-        raise NotImplementedError
 
+    @abstractmethod
     def may(self, asked: Asked) -> bool:
         """Whether `asked` has the key."""
-        raise NotImplementedError
 
     def refusal(self) -> bytes:
         """What comes back without."""

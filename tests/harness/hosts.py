@@ -9,6 +9,7 @@ import asyncio
 import queue
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ _T = TypeVar("_T")
 Do = Callable[[Callable[[], bool]], bool]
 
 
-class Host:
+class Host(ABC):
     """One host with one model, which is cold at first and then kept for longer than any test takes.
 
     `short`, `long` and `wrong` are what an entry says of a run of next to no time, of one that outlasts every deadline
@@ -56,16 +57,16 @@ class Host:
         folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
+    @abstractmethod
     def serving(self) -> Iterator[None]:
         """Listen at `url`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def file(self, url: str, key: str, run: str) -> str:
         """A file with one entry, which runs what `run` says at `url`, and whose key is in the file `key`."""
-        raise NotImplementedError
 
     def is_at_work(self) -> bool:
-        """Whether anything of anybody's is out there."""
+        """Whether anything of anybody's is out there; asked only where it `tells_work`."""
         raise NotImplementedError
 
     def spec(self, run: str, *more: str, url: str | None = None, key: str = KEY) -> Spec:

@@ -3,9 +3,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +97,20 @@ class Sandbox:
 
     def running(self) -> int:
         return int(self.get("/sandbox/totals")["running_now"])
+
+
+@contextmanager
+def sandbox_at(folder: Path) -> Iterator[Sandbox]:
+    """One of the catalogue's models, begun by itself, for programs that have no fixtures."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "warmer", "sandbox"], cwd=folder, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield Sandbox(process.stdout.readline().removeprefix("listening ").strip())
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 class Desk:

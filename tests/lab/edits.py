@@ -14,14 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness.processes import Daemon, Desk, Sandbox
+from harness.processes import Daemon, Desk, Sandbox, sandbox_at
 
 PROMISED_S = 1.0
 KEPT, GOING, NEW = "replicate/hello-world", "salesforce/blip", "stability-ai/sdxl"
@@ -34,18 +34,17 @@ CHANGES = (
 """What is replaced by what, and what the log says of it; None: that it is refused."""
 COMMIT = ("git", "-c", "user.name=a", "-c", "user.email=a@example.test", "commit", "--quiet", "--all", "--message=edit")
 
-Edit = Callable[[str, str], None]
 
-
-class Way:
+class Way(ABC):
     """One of editing a file: `path` is what the daemon was told to read."""
 
     def __init__(self, folder: Path, text: str) -> None:
         self.path = folder / "warmer.yaml"
         self.path.write_text(text, "utf-8")
 
+    @abstractmethod
     def edit(self, old: str, new: str) -> None:
-        raise NotImplementedError
+        """Put `new` in the place of `old`, which is there once."""
 
     def replaced(self, old: str, new: str) -> str:
         return self.path.read_text("utf-8").replace(old, new)
@@ -199,19 +198,6 @@ def told(daemon: Daemon, number: int, said: dict[str, Any] | None, path: Path) -
         line = daemon.wait_for("config.reloaded", done)[-1]
         assert {key: line[key] for key in said} == said, line
     return datetime.fromisoformat(line["timestamp"])
-
-
-@contextmanager
-def sandbox_at(folder: Path) -> Iterator[Sandbox]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "warmer", "sandbox"], cwd=folder, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        yield Sandbox(process.stdout.readline().removeprefix("listening ").strip())
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def command(*words: str, at: Path | None = None) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.processes import Daemon, Desk, Sandbox
+from harness.processes import Daemon, Desk, Sandbox, sandbox_at
 
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "config" / "grafana" / "warmer.json"
@@ -38,15 +38,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="warmer-scraped-") as folder:
         place, started = Path(folder), list[subprocess.Popen[Any]]()
         try:
-            look(place, started)
+            with sandbox_at(place) as sandbox:
+                look(place, sandbox, started)
         finally:
             for process in reversed(started):
                 process.terminate()
                 process.wait(20)
 
 
-def look(place: Path, started: list[subprocess.Popen[Any]]) -> None:
-    sandbox = Sandbox(sandbox_at(place, started))
+def look(place: Path, sandbox: Sandbox, started: list[subprocess.Popen[Any]]) -> None:
     desk = Desk(place, sandbox.url)
     desk.write(MODELS, top="budget: {daily: 2.00}\n", listen="127.0.0.1:0")
     daemon = desk.start("run", "-c", str(desk.file))
@@ -71,15 +71,6 @@ def look(place: Path, started: list[subprocess.Popen[Any]]) -> None:
     print(f"each of {len(queries)} queries of {len(panels_of(BOARD))} panels has data")
     alerts = until("a model that is not there is told", lambda: ask("alerts")["alerts"])
     print("pending or firing:", *sorted({alert["labels"]["alertname"] for alert in alerts}))
-
-
-def sandbox_at(place: Path, started: list[subprocess.Popen[Any]]) -> str:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "warmer", "sandbox"], cwd=place, stdout=subprocess.PIPE, text=True
-    )
-    started.append(process)
-    assert process.stdout is not None
-    return process.stdout.readline().removeprefix("listening ").strip()
 
 
 def check_metrics(address: str, daemon: Daemon, sandbox: Sandbox) -> None:

@@ -16,22 +16,18 @@ in_storage() { buildah --root "$WORK/images" --runroot "$WORK/running" --storage
 
 # debian_image NAME PACKAGE…: these, what they need, and nothing else, as of this host's Debian and from its mirror.
 debian_image() {
-  local name=$1 codename mirror packages container
+  local name=$1 packages container
   shift
   packages=$(IFS=,; echo "$*")
-  # shellcheck disable=SC1091 # every Debian has it
-  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-  # shellcheck disable=SC2016 # apt-get expands it
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $codename" 'Created-By: Packages' | head -1)
   mmdebstrap --quiet --variant=extract --include="$packages" --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-    "$codename" "$WORK/debian.tar" "$mirror" &&
+    "$(codename)" "$WORK/debian.tar" "$(mirror)" &&
     container=$(in_storage from scratch) &&
     in_storage add --quiet "$container" "$WORK/debian.tar" / >/dev/null &&
     mkdir -p "$(in_storage mount "$container")"/{dev,proc,sys,tmp} &&
     in_storage config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container" &&
     in_storage commit --quiet --rm "$container" "$name" >/dev/null && rm "$WORK/debian.tar" &&
-    echo "Debian $codename: $*"
+    echo "Debian $(codename): $*"
 }
 
 bases_imported() {

@@ -21,28 +21,8 @@ kubectl_version() { a_kubectl version --client 2>/dev/null | grep -o 'v[0-9][0-9
 
 knows_components() { [ "$(kubectl_version | cut -d. -f2)" -ge 21 ]; }
 
-# From Debian 13, by the mirror of this host; unpacked, not installed.
-fetch_kubectl() {
-  local codename mirror apt=$WORK/apt-kubectl
-  # shellcheck disable=SC1091 # every Debian has it
-  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-  # shellcheck disable=SC2016 # apt-get expands it
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $codename" 'Created-By: Packages' | head -1)
-  mkdir -p "$apt"/{parts,lists/partial,cache/archives/partial}
-  touch "$apt/none"
-  cat >"$apt/parts/trixie.sources" <<SOURCES
-Types: deb
-URIs: $mirror
-Suites: trixie
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-SOURCES
-  local options=(-qq -o Acquire::Retries=3 -o APT::Sandbox::User=root
-    -o Dir::Etc::SourceList="$apt/none" -o Dir::Etc::SourceParts="$apt/parts"
-    -o Dir::State::Lists="$apt/lists" -o Dir::Cache="$apt/cache")
-  apt-get "${options[@]}" update && cd "$apt" && apt-get "${options[@]}" download kubectl/trixie &&
-    dpkg-deb --extract "$apt"/kubectl_*.deb "$WORK/kubectl" && kubectl_version
-}
+# From Debian 13.
+fetch_kubectl() { unpacked "$WORK/kubectl" trixie kubectl && kubectl_version; }
 
 # Each variant to a file of its name. Tests look at what is on record, which has to be the same; to renew it:
 # kubectl kustomize config/kubernetes/VARIANT >tests/kubernetes/rendered/VARIANT.yaml

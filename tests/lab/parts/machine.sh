@@ -14,14 +14,6 @@ machine_packages() {
 }
 machine_versions() { echo "systemd-nspawn $(systemd-nspawn --version | awk 'NR == 1 { print $2 }'), $(mmdebstrap --version)"; }
 
-mirror() {
-  local codename
-  # shellcheck disable=SC1091 # every Debian has it
-  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-  # shellcheck disable=SC2016 # apt-get expands it
-  apt-get indextargets --format '$(REPO_URI)' "Codename: $codename" 'Created-By: Packages' | head -1
-}
-
 # With the programs that a reader of the page has. What it mounts meanwhile is this host's own: nobody else may see it, least
 # of all who clears up.
 debian_made() {
@@ -53,9 +45,7 @@ wheels_fetched() {
 reader_moves_in() {
   in_folder useradd --create-home --shell /bin/bash you &&
     echo 'you ALL=(ALL) NOPASSWD: ALL' >"$MACHINE/etc/sudoers.d/you" &&
-    mkdir "$MACHINE$MACHINE_HOME" &&
-    git -c safe.directory='*' ls-files -z --cached --others --exclude-standard |
-    tar --create --null --files-from=- --ignore-failed-read | tar --extract --no-same-owner --directory "$MACHINE$MACHINE_HOME" &&
+    copied_to "$MACHINE$MACHINE_HOME" &&
     in_folder chown -R you: "$MACHINE_HOME"
 }
 

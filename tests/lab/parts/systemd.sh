@@ -10,28 +10,8 @@ systemd_versions() { echo "systemd $(systemd_version systemd-analyze)"; }
 
 systemd_version() { "$@" --version | awk 'NR == 1 { print $2 }'; }
 
-# systemd-analyze from Debian's backports, from the mirror of this host; unpacked, not installed.
-fetch_newer_systemd() {
-  local codename mirror apt=$WORK/apt
-  # shellcheck disable=SC1091 # every Debian has it
-  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-  # shellcheck disable=SC2016 # apt-get expands it
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $codename" 'Created-By: Packages' | head -1)
-  mkdir -p "$apt"/{parts,lists/partial,cache/archives/partial} "$WORK/newer"
-  touch "$apt/none"
-  cat >"$apt/parts/backports.sources" <<SOURCES
-Types: deb
-URIs: $mirror
-Suites: $codename-backports
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-SOURCES
-  local options=(-qq -o Acquire::Retries=3 -o APT::Sandbox::User=root
-    -o Dir::Etc::SourceList="$apt/none" -o Dir::Etc::SourceParts="$apt/parts"
-    -o Dir::State::Lists="$apt/lists" -o Dir::Cache="$apt/cache")
-  apt-get "${options[@]}" update && cd "$apt" && apt-get "${options[@]}" download systemd libsystemd-shared || return
-  for package in "$apt"/*.deb; do dpkg-deb --extract "$package" "$WORK/newer" || return; done
-}
+# systemd-analyze from Debian's backports.
+fetch_newer_systemd() { unpacked "$WORK/newer" "$(codename)-backports" systemd libsystemd-shared; }
 
 # A systemd-analyze that knows the drop-in: this host's, or the one fetched.
 newer() {
