@@ -86,6 +86,8 @@ ELSEWHERE = "http://127.0.0.1:9"
 """Where nobody is to be sent, and no token."""
 AN_HOUR = timedelta(hours=1)
 LONG_RUN_S = 3000.0
+RUNS_ON = "steps"
+"""An input beside those that were sent, as hosts fill in: a run lasts a second more for each."""
 HTML = "<html><body><h1>Bad Gateway</h1></body></html>"
 OOPS = answer("500 Oops", HTML)
 BOMB = answer("201 Created", gzip.compress(b" " * 100_000_000, 9), "Content-Encoding: gzip")
@@ -169,7 +171,7 @@ def with_an_id_of_another() -> Break:
 def unheeded(asked: Asked) -> Asked:
     """A create as by a host that knows no deadline, of a run that would pass any."""
     body = json.loads(asked.body)
-    body["input"]["text"] = "x" * int(LONG_RUN_S)
+    body["input"][RUNS_ON] = LONG_RUN_S
     return asked.without("cancel-after").saying(json.dumps(body).encode())
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from harness.faults import OF_ACCOUNT, OF_MODELS, Outage
+from harness.faults import OF_ACCOUNT, OF_MODELS, RUNS_ON, Outage
 from harness.hatchery import Hatchery
 from harness.promises import CAP_USD, DEADLINE_S, EVERY_S, Broken, Outcome, Phase, Subject, news
 from harness.wire import Asked, Break, Wire
@@ -271,10 +271,10 @@ class Scene:
                     "boot_s": 2.0,
                     "run_s": run_s,
                     "run_spread": 0.0,
-                    "growth": [{"keys": ["text"], "seconds": 0.01 if subject.fault is None else 1.0}],
+                    "growth": [{"keys": [RUNS_ON], "seconds": 1.0}],
                     "idle_timeout_s": 3600.0,
                 }
-                for slug, subject in self.subjects.items()
+                for slug in self.subjects
             },
         }
 
