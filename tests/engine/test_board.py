@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from engine.stage import BLIP, LLAMA, SDXL, START, Host, file_of, ledger_at, model
 
 from warmer.charts.board import events_page, model_page, money_page, overview_page
 from warmer.core.beat import Reason, Verdict
-from warmer.core.board import Tally
+from warmer.core.board import EventsView, Line, ModelView, MoneyView, Overview, Tally
 from warmer.core.spec import PolicyName
 from warmer.core.why import WHY
 from warmer.engine.board import Board
@@ -22,7 +24,12 @@ from warmer.log import Event, configure, get
 from warmer.sandbox.world import World
 from warmer.testing import VirtualClock, VirtualSchedule, run
 
+T = TypeVar("T")
 MODELS = (model(LLAMA, every=50), model(SDXL, policy=PolicyName.ADAPTIVE), model(BLIP, policy=PolicyName.OBSERVE))
+
+
+def itself(view: T) -> T:
+    return view
 
 
 def staged(db: Path, scene: Any, seconds: float = 2 * 3600) -> None:
@@ -57,7 +64,7 @@ def staged(db: Path, scene: Any, seconds: float = 2 * 3600) -> None:
 def test_figures_are_those_of_the_ledger_and_every_view_can_be_drawn(db: Path) -> None:
     async def scene(board: Board, ledger: Any, clock: VirtualClock) -> None:
         beats, calls = list(ledger.beats()), list(ledger.requests())
-        view = await board.overview()
+        view = await board.overview(itself)
         assert [line.now.model for line in view.lines] == [LLAMA, SDXL, BLIP]
         assert sum(line.day.beats for line in view.lines) == len(beats)
         assert view.week is not None
@@ -68,7 +75,7 @@ def test_figures_are_those_of_the_ledger_and_every_view_can_be_drawn(db: Path) -
         assert view.today.settled_usd == sum(beat.cost_usd for beat in beats)
         assert LLAMA in overview_page(view)
 
-        one = await board.model(LLAMA)
+        one = await board.model(itself, LLAMA)
         own = [beat for beat in beats if beat.model == LLAMA]
         assert sum(one.beats_by_hour.values()) == len(own)
         assert sum(map(sum, one.week_of_calls)) * 4 == len(calls)
@@ -79,25 +86,25 @@ def test_figures_are_those_of_the_ledger_and_every_view_can_be_drawn(db: Path) -
         assert one.steps[-1].median_s == pytest.approx(one.line.idle_timeout.median_s)
         assert "Why, lately" in model_page(one)
 
-        money = await board.money()
+        money = await board.money(itself)
         assert sum(spent.known_usd for spent in money.spent) == view.today.settled_usd
         assert "this month" in money_page(money)
-        assert "found cold" in events_page(await board.events())
-        assert (await board.overview(find="SDXL")).found == 1
+        assert "found cold" in events_page(await board.events(itself))
+        assert (await board.overview(itself, find="SDXL")).found == 1
         with pytest.raises(KeyError):
-            await board.model("acme/none")
+            await board.model(itself, "acme/none")
 
     staged(db, scene)
 
 
 def test_however_many_look_the_ledger_is_asked_once_for_a_moment(db: Path) -> None:
     async def scene(board: Board, ledger: Any, clock: VirtualClock) -> None:
-        first, second = await asyncio.gather(board.overview(), board.overview())
+        first, second = await asyncio.gather(board.overview(itself), board.overview(itself))
         assert first is second
         await clock.sleep(1)
-        assert await board.overview() is first
+        assert await board.overview(itself) is first
         await clock.sleep(2)
-        assert (await board.overview()).at - first.at == timedelta(seconds=3)
+        assert (await board.overview(itself)).at - first.at == timedelta(seconds=3)
 
     staged(db, scene, seconds=60)
 
@@ -108,16 +115,60 @@ def test_many_models_are_counted_beside_the_view_and_not_each_time(db: Path, mon
     async def scene(board: Board, ledger: Any, clock: VirtualClock) -> None:
         counted = list[Tally]()
         for _ in range(8):  # 3 s apart: each a view of its own
-            view = await board.overview()
+            view = await board.overview(itself)
             assert [line.now.model for line in view.lines] == [LLAMA, SDXL, BLIP]
             assert "of 3 warm" in overview_page(view)
-            if view.tally is not None and not (counted and counted[-1] is view.tally):
-                counted.append(view.tally)
+            told = board._tallied
+            if told is not None and not (counted and counted[-1] is told):
+                counted.append(told)
             await clock.sleep(3)
         assert 2 <= len(counted) <= 4
         assert all(tally.warm + tally.cold <= 3 and tally.paused == tally.closed == 0 for tally in counted)
 
     staged(db, scene, seconds=60)
+
+
+def test_views_of_many_models_are_made_in_another_process_and_are_the_same(
+    db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(board: Board, ledger: Any, clock: VirtualClock) -> None:
+        async def seen() -> tuple[Overview, ModelView, MoneyView, EventsView]:
+            await board.model(itself, LLAMA)
+            await board.events(itself)  # by now all that takes long is there
+            return (
+                await board.overview(itself),
+                await board.model(itself, LLAMA),
+                await board.money(itself),
+                await board.events(itself),
+            )
+
+        here = await seen()
+        board._kept.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr("warmer.engine.board._FEW", 0)
+            assert not board._reader.is_there()
+            there = await seen()
+            assert board._reader.is_there()
+            assert board._slow.is_there()
+            assert LLAMA in await board.overview(overview_page)
+            assert await board.events(_process) != os.getpid()
+        assert list(map(still, there)) == list(map(still, here))
+
+    nothing: Any = None
+
+    def still(view: Any) -> Any:
+        """Without what the daemon has in memory, and another moment changes."""
+        if isinstance(view, Overview):
+            return replace(view, tally=None, lines=tuple(map(still, view.lines)))
+        if isinstance(view, ModelView):
+            return replace(view, detail=nothing, line=still(view.line), compared=None)
+        return replace(view, now=nothing, idle_timeout=None) if isinstance(view, Line) else view
+
+    staged(db, scene)
+
+
+def _process(_: EventsView) -> int:
+    return os.getpid()
 
 
 def test_who_follows_too_slowly_is_left_and_the_others_go_on(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from web.vitals import CHAT, NOON, beat
@@ -45,6 +45,7 @@ from warmer.core.warmth import Warmth
 from warmer.core.waste import Finding, Waste
 from warmer.core.ways import Option, Way
 
+T = TypeVar("T")
 ZONE = ZoneInfo("Europe/Berlin")
 HOUR = timedelta(hours=1)
 BEGINS, ENDS = NOON - 13 * HOUR, NOON + 11 * HOUR
@@ -163,14 +164,14 @@ class Shown:
         self.models, self.said = models, list[dict[str, Any]]()
         self.followers = list[asyncio.Queue[dict[str, Any] | None]]()
 
-    async def overview(self, find: str = "", page: int = 1) -> Overview:
+    async def overview(self, draw: Callable[[Overview], T], find: str = "", page: int = 1) -> T:
         lines = [line(name) for name in self.models if find in name]
         if lines:
             paused = Override(kind=Kind.PAUSE, since=NOON, until=None)
             lines[-1] = replace(
                 lines[-1], now=now_of(lines[-1].now.model, override=paused, reason=Reason.PAUSED, warmth=None)
             )
-        return Overview(
+        view = Overview(
             at=NOON,
             zone=ZONE,
             file="warmer.yaml",
@@ -187,9 +188,10 @@ class Shown:
             page=page,
             lines=tuple(lines),
         )
+        return draw(view)
 
-    async def model(self, name: str) -> ModelView:
-        return ModelView(
+    async def model(self, draw: Callable[[ModelView], T], name: str) -> T:
+        view = ModelView(
             at=NOON,
             file="warmer.yaml",
             entry=ModelSpec(
@@ -210,9 +212,10 @@ class Shown:
             avoided=Avoided(calls=100, unwarmed_cold=31, cold_starts=30.0, low=25.0, high=35.0, why="no price"),
             compared=compared(),
         )
+        return draw(view)
 
-    async def money(self) -> MoneyView:
-        return MoneyView(
+    async def money(self, draw: Callable[[MoneyView], T]) -> T:
+        view = MoneyView(
             at=NOON,
             zone=ZONE,
             file="warmer.yaml",
@@ -228,14 +231,16 @@ class Shown:
             ),
             counsel=Counsel(at=NOON, advised=tuple(map(advised, self.models)), models=2),
         )
+        return draw(view)
 
     @property
     def file(self) -> str:
         return "warmer.yaml"
 
-    async def events(self) -> EventsView:
+    async def events(self, draw: Callable[[EventsView], T]) -> T:
         said = {"timestamp": "2026-11-24T11:00:00.000Z", "level": "error", "event": "config.rejected", "problem": EVIL}
-        return EventsView(at=NOON, zone=ZONE, file="warmer.yaml", said=(said,), met=FOUND)
+        view = EventsView(at=NOON, zone=ZONE, file="warmer.yaml", said=(said,), met=FOUND)
+        return draw(view)
 
     @contextmanager
     def follow(self) -> Iterator[asyncio.Queue[dict[str, Any] | None]]:

@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 _CHILD = "from warmer.engine.aside import serve; serve()"
 _GRACE_S = 1
+_NICENESS = 15
+"""Well below what somebody waits for."""
 
 
 class Aside:
@@ -34,7 +36,7 @@ class Aside:
     @classmethod
     def with_ledger(cls) -> Aside:
         """One whose work may be given a ledger, which is opened anew there: by what libpq goes by."""
-        return cls({name: text for name, text in os.environ.items() if name == "HOME" or name[:2] == "PG"})
+        return cls(ledger_variables())
 
     async def do(self, work: Callable[..., T], *given: Any, within_s: float) -> T:
         """The result of `work(*given)`, or what it raises. Raises TimeoutError where it takes longer than that."""
@@ -54,19 +56,7 @@ class Aside:
         if self._is_closed:
             raise TimeoutError
         asked = pickle.dumps((work, given, within_s))
-        # A session of its own: what is typed at a terminal is for the daemon, which ends it.
-        self._child = subprocess.Popen(  # noqa: S603 - our own interpreter, and nobody's text
-            [sys.executable, "-P", "-c", _CHILD],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                "PYTHONTZPATH": os.pathsep.join(zoneinfo.TZPATH),
-                **self._variables,
-            },
-            start_new_session=True,
-        )
+        self._child = begin(_CHILD, self._variables)
         with self._child as child:
             try:
                 told, _ = child.communicate(asked, timeout=within_s)
@@ -79,12 +69,34 @@ class Aside:
         return answer
 
 
+def begin(work: str, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """A process that does `work`, a line of Python, with no environment but `variables`. It is asked by its pipes."""
+    # A session of its own: what is typed at a terminal is for the daemon, which ends it.
+    return subprocess.Popen(  # noqa: S603 - our own interpreter, and nobody's text
+        [sys.executable, "-P", "-c", work],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "PYTHONTZPATH": os.pathsep.join(zoneinfo.TZPATH),
+            **variables,
+        },
+        start_new_session=True,
+    )
+
+
+def ledger_variables() -> dict[str, str]:
+    """Of the environment, what a ledger may need that is opened elsewhere: what libpq goes by."""
+    return {name: text for name, text in os.environ.items() if name == "HOME" or name[:2] == "PG"}
+
+
 def serve() -> None:
     """What the other process does."""
     work, given, within_s = pickle.load(sys.stdin.buffer)  # noqa: S301 - the process that began this one said it
     signal.alarm(int(within_s) + _GRACE_S)  # whoever began it may be gone by then
     with contextlib.suppress(OSError):  # where a supervisor allows no such thing, it is as important as a beat
-        os.nice(10)
+        os.nice(_NICENESS)
     try:
         answer = True, work(*given)
     except Exception as exc:  # noqa: BLE001 - whatever it is, it is for whoever asked

@@ -1,78 +1,59 @@
-"""What the page shows, read from the ledger in small parts, so that beats go on in between, and kept for a moment."""
+"""What the page shows, made so that beats go on: in small parts, or in another process. It is kept for a moment."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractContextManager
-from dataclasses import replace
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from warmer.core.avoided import BEFORE, Avoided, avoided
-from warmer.core.beat import Request, Verdict
+from warmer.core.avoided import Avoided
+from warmer.core.beat import Verdict
 from warmer.core.board import (
     MODELS_A_PAGE,
-    MONTH,
     WEEK,
-    Budget,
     Calls,
-    Day,
     EventsView,
-    Line,
     ModelView,
     MoneyView,
     Overview,
     Step,
     Tally,
-    by_hour,
-    by_week_hour,
     narrowed,
-    open_by_week_hour,
 )
-from warmer.core.budget import Cap, Limit, Period, Spending, limits, runs_out_at, window
-from warmer.core.idle_timeout.belief import REMEMBERED
-from warmer.core.insight import Percentiles
+from warmer.core.idle_timeout import REMEMBERED
 from warmer.core.now import ModelNow
-from warmer.core.override import Kind, windows
-from warmer.core.rollup import BeatSums, CallSums, hour_of, in_days
+from warmer.core.override import Kind
 from warmer.core.spec import ModelSpec, Spec
-from warmer.core.spent import Warming, spent_by_reason, usd_a_day
-from warmer.core.waits import Waits
-from warmer.engine.aside import Aside
+from warmer.engine import board_views as views
+from warmer.engine.board_views import File, Shown
 from warmer.engine.console import Console
 from warmer.engine.counsel import Counsellor
 from warmer.engine.desk import Desk
 from warmer.engine.fleet import Fleet
 from warmer.engine.journal import Journal
-from warmer.engine.overriding import Overriding
+from warmer.engine.reader import Reader
+from warmer.errors import LedgerError
 from warmer.ports import Clock, Ledger
 
 GOOD_FOR_S = 2.0
 """However many look, the ledger is asked once in that time."""
 _SLOWLY_S = 60.0
 """The same of figures of a week over all models, and of what takes long to work out."""
-_LINES = 5
-"""Models read at a time."""
-_WAITS_SHOWN = 40
-_MET_SHOWN = 2000
+_AT_A_TIME = 5
 _FINDS, _CALLS = 100, 500
-"""More of them are gone through in a process aside: in this one, beats would have to wait for it."""
-_ASIDE_S = 60.0
-"""It may take so long there."""
+"""More of them are gone through in another process: in this one, beats would have to wait for it."""
 _TALLIED_EVERY_S = 10.0
 """How often many models are counted, while somebody looks: those that are shown are looked at each time."""
 _FEW = 4 * MODELS_A_PAGE
-"""So many are counted each time."""
+"""Of so many models, each is counted each time, and views are made here: this process has the time for it."""
 _PATIENCE_S = 0.1
 """A page does not wait longer for what its next refresh will have."""
-_REPLAYED = 20_000
-"""Calls of a week: more are not replayed for a page."""
-_EVENTS = 200
+_QUICK, _SLOW = 1, 5
+"""How much less important than a beat views are: those that somebody waits for, and what takes long."""
 T = TypeVar("T")
 
 
@@ -82,9 +63,10 @@ class Board:
     def __init__(self, fleet: Fleet, desk: Desk, clock: Clock, console: Console, journal: Journal) -> None:
         self._fleet, self._desk, self._clock = fleet, desk, clock
         self._console, self._journal = console, journal
-        self._overriding = Overriding()
         self._counsellor = Counsellor(desk, clock)
-        self._aside = Aside()
+        # What takes long is read by another one: nobody waits for it.
+        self._reader, self._slow = Reader(desk, niceness=_QUICK), Reader(desk, niceness=_SLOW)
+        self._dearest: tuple[str, ...] = ()
         self._tallied: Tally | None = None
         self._kept: dict[Hashable, tuple[float, asyncio.Future[Any]]] = {}
 
@@ -92,32 +74,32 @@ class Board:
         """The lines of the log from now on."""
         return self._journal.follow()
 
-    async def overview(self, find: str = "", page: int = 1) -> Overview:
+    async def overview(self, draw: Callable[[Overview], T], find: str = "", page: int = 1) -> T:
         """The models whose name has `find`, a page of them."""
-        return await self._once(("overview", find, page), GOOD_FOR_S, lambda: self._overview(find, page))
+        return await self._once(("overview", draw, find, page), GOOD_FOR_S, lambda: self._overview(draw, find, page))
 
-    async def model(self, name: str) -> ModelView:
+    async def model(self, draw: Callable[[ModelView], T], name: str) -> T:
         """One model of the file."""
-        return await self._once(("model", name), GOOD_FOR_S, lambda: self._model(name))
+        return await self._once(("model", draw, name), GOOD_FOR_S, lambda: self._model(draw, name))
 
-    async def money(self) -> MoneyView:
+    async def money(self, draw: Callable[[MoneyView], T]) -> T:
         """What all models cost."""
-        view, spec = await self._once("money", _SLOWLY_S, self._money), self._fleet.spec
-        usd = defaultdict[str, Decimal](Decimal)
-        for one in view.spent:
-            usd[one.model] += one.known_usd
-        dearest = sorted((model.name for model in spec.models), key=lambda name: -usd[name])[:MODELS_A_PAGE]
-        counsel = self._counsellor.counsel(spec, dearest)
+        spec = self._fleet.spec
+        dearest = [name for name in self._dearest if spec.model(name) is not None]
+        counsel = self._counsellor.counsel(spec, dearest) if dearest else None
+        make = partial(views.money, file=self._file(spec), counsel=counsel)
+        # The same for all who look, until there is advice.
+        drawn, self._dearest = await self._once(
+            ("money", draw, counsel and counsel.at),
+            _SLOWLY_S,
+            lambda: self._view(make, partial(views.with_dearest, draw), takes_long=True),
+        )
+        return drawn
 
-        async def counselled() -> MoneyView:
-            return replace(view, counsel=counsel)
-
-        # The same view for all who look: it is drawn once.
-        return await self._once(("money", view.at, counsel and counsel.at), _SLOWLY_S, counselled)
-
-    async def events(self) -> EventsView:
+    async def events(self, draw: Callable[[EventsView], T]) -> T:
         """What happened lately."""
-        return await self._once("events", GOOD_FOR_S, self._events)
+        make = partial(views.events, file=self._file(self._fleet.spec), said=self._journal.lines[-views.EVENTS :])
+        return await self._once(("events", draw), GOOD_FOR_S, lambda: self._view(make, draw))
 
     @property
     def file(self) -> str:
@@ -126,176 +108,82 @@ class Board:
 
     def close(self) -> None:
         """Leave what is being worked out."""
-        self._aside.close()
+        self._reader.close()
+        self._slow.close()
         self._counsellor.close()
 
     # -- each view ---------------------------------------------------------------------------------------------------
 
-    async def _overview(self, find: str, page: int) -> Overview:
-        spec, now = self._fleet.spec, self._clock.now()
+    async def _overview(self, draw: Callable[[Overview], T], find: str, page: int) -> T:
+        spec = self._fleet.spec
         found = [model.name for model in spec.models if find.casefold() in model.name.casefold()]
         page = min(max(page, 1), max(1, -(-len(found) // MODELS_A_PAGE)))
         names = found[(page - 1) * MODELS_A_PAGE : page * MODELS_A_PAGE]
-        for start in range(0, len(names), _LINES):
-            await self._console.warmth(names[start : start + _LINES])  # what is shown is looked at
-        shown = await self._console.overview(frozenset(names))
-        lines = list[Line]()
-        for start in range(0, len(shown), _LINES):
-            lines += await self._desk.do(partial(self._lines, shown[start : start + _LINES], spec, now))
-        weeks = await self._soon(self._once("weeks", _SLOWLY_S, self._weeks))
-        tally = await self._tally(spec)
-        today, month = await self._desk.do(lambda ledger: _spent(ledger, None, spec, now))
-        return Overview(
-            at=now,
-            zone=spec.zone,
-            file=Path(spec.path).name,
-            models=len(spec.models),
-            tally=tally,
-            week=weeks and weeks[0],
-            week_before=weeks and weeks[1] - weeks[0],
-            today=today,
-            month=month,
-            is_capped_today=_cap(spec, None, Period.DAILY) is not None,
-            is_capped_month=_cap(spec, None, Period.MONTHLY) is not None,
+        for start in range(0, len(names), _AT_A_TIME):
+            await self._console.warmth(names[start : start + _AT_A_TIME])  # what is shown is looked at
+        nows = await self._console.overview(frozenset(names))
+        file = self._file(spec)
+        make = partial(
+            views.overview,
+            file=file,
+            shown=[one for now in nows if (one := self._shown(now, spec)) is not None],
+            tally=await self._tally(spec),
+            weeks=await self._soon(self._once("weeks", _SLOWLY_S, lambda: self._weeks(file.at))),
             find=find,
             found=len(found),
             page=page,
-            lines=tuple(lines),
         )
+        return await self._view(make, draw)
 
-    async def _model(self, name: str) -> ModelView:
-        spec, now = self._fleet.spec, self._clock.now()
-        entry = spec.model(name)
-        if entry is None:
+    async def _model(self, draw: Callable[[ModelView], T], name: str) -> T:
+        spec, detail = self._fleet.spec, await self._console.model(name)
+        shown = self._shown(detail.now, spec)
+        if shown is None:
             raise KeyError(name)
-        zone, since = entry.hours.zone, hour_of(now - MONTH)
-        stepping = asyncio.ensure_future(self._once(("steps", name), _SLOWLY_S, lambda: self._steps(name)))
-        stepping.add_done_callback(_heard)
-        detail = await self._console.model(name)
-        (line,) = await self._desk.do(partial(self._lines, [detail.now], spec, now))
-        met = await self._desk.do(lambda ledger: ledger.met(now - WEEK, limit=_MET_SHOWN, model=name))
-        calls = await self._desk.do(lambda ledger: ledger.call_sums(since, spec.zone, model=name))
-        beats = await self._desk.do(lambda ledger: ledger.beat_sums(since, spec.zone, model=name))
-        spells = await self._desk.do(lambda ledger: ledger.floor_spells(since))
-        floored = [
-            warming
-            for spell in spells
-            if spell.model == name
-            for warming in Warming.of_floor(spell, since, now, spec.zone)
-        ]
-        warmings = [*map(Warming.of, in_days(beats, spec.zone)), *floored]
-        spared = await self._soon(
-            self._once(("avoided", name), _SLOWLY_S, lambda: self._avoided(entry, beats, calls, floored, now))
-        )
-        steps = await self._soon(stepping)
-        week_ago = now - WEEK
-        return ModelView(
-            at=now,
-            file=Path(spec.path).name,
-            entry=entry,
+        file, entry = self._file(spec), shown.entry
+        stepping = self._once(("steps", name), _SLOWLY_S, lambda: self._steps(name))
+        sparing = self._once(("spared", name), _SLOWLY_S, lambda: self._spared(entry, file))
+        steps, spared = await asyncio.gather(self._soon(stepping), self._soon(sparing))
+        make = partial(
+            views.model,
+            file=file,
+            shown=shown,
             detail=detail,
-            line=line,
-            met=met,
-            beats_by_hour=by_hour([one for one in beats if one.begins >= week_ago]),
-            calls_by_hour=by_hour([one for one in calls if one.begins >= week_ago]),
-            week_of_calls=by_week_hour(calls, zone, MONTH / WEEK),
-            week_open=open_by_week_hour(entry.hours.windows(now, now + WEEK), zone),
             steps=steps,
-            spent=spent_by_reason(warmings, models=[name], zone=spec.zone, by_day=True),
-            days=_days(now, spec),
-            avoided=spared,
+            spared=spared,
             compared=self._counsellor.compared(spec, name),
         )
+        return await self._view(make, draw)
 
-    async def _money(self) -> MoneyView:
-        spec, now = self._fleet.spec, self._clock.now()
-        since = hour_of(now - MONTH)
-        warmings = list[Warming]()
-        begins = since
-        while begins < now:  # a day at a time: of a thousand models that is not long
-            _, ends = window(Period.DAILY, begins, spec.zone)
-            sums = await self._desk.do(partial(_beat_totals, since=begins, until=ends))
-            warmings += map(Warming.of, sums)
-            begins = ends
-        spells = await self._desk.do(lambda ledger: ledger.floor_spells(since))
-        warmings += [one for spell in spells for one in Warming.of_floor(spell, since, now, spec.zone)]
-        week = [one for one in warmings if one.ends >= now - WEEK]
-        today, month = await self._desk.do(lambda ledger: _spent(ledger, None, spec, now))
-        asked = limits(spec.caps, now, spec.zone)
-        spendings = list[Spending]()
-        for start in range(0, len(asked), MODELS_A_PAGE):
-            batch = asked[start : start + MODELS_A_PAGE]
-            spendings += await self._desk.do(lambda ledger, batch=batch: ledger.spendings(batch, now))  # type: ignore[misc] # bound now
-        paces = await asyncio.to_thread(
-            lambda: {
-                model: usd_a_day(week, model, now=now) for model in {None, *(one.limit.cap.model for one in spendings)}
-            }
-        )
-        names = [model.name for model in spec.models]
-        spent = await asyncio.to_thread(spent_by_reason, warmings, models=names, zone=spec.zone, by_day=True)
-        _, month_ends = window(Period.MONTHLY, now, spec.zone)
-        return MoneyView(
-            at=now,
-            zone=spec.zone,
-            file=Path(spec.path).name,
-            days=_days(now, spec),
-            spent=spent,
-            today=today,
-            month=month,
-            month_ends=month_ends,
-            usd_a_day=paces[None],
-            budgets=tuple(
-                Budget(
-                    spending=one,
-                    usd_a_day=paces[one.limit.cap.model],
-                    runs_out_at=runs_out_at(one, paces[one.limit.cap.model], now),
-                )
-                for one in spendings
-            ),
-        )
-
-    async def _events(self) -> EventsView:
-        spec, now = self._fleet.spec, self._clock.now()
-        met = await self._desk.do(lambda ledger: ledger.met(now - WEEK, limit=_EVENTS, only_cold_calls=True))
-        return EventsView(
-            at=now, zone=spec.zone, file=Path(spec.path).name, said=self._journal.lines[-_EVENTS:], met=met
-        )
+    async def _view(
+        self, make: Callable[[views.Read], Awaitable[Any]], draw: Callable[[Any], T], *, takes_long: bool = False
+    ) -> T:
+        """What `draw` makes of what `make` puts together; of many models in another process, once it is there."""
+        if self._is_large and (takes_long or self._reader.is_there()):
+            return await (self._slow if takes_long else self._reader).do(partial(views.drawn, make, draw))
+        return await asyncio.to_thread(draw, await make(self._desk.do))
 
     # -- parts of them -----------------------------------------------------------------------------------------------
 
-    def _lines(self, nows: Sequence[ModelNow], spec: Spec, now: datetime, ledger: Ledger) -> list[Line]:
-        with ledger.at_one_instant():
-            return [line for one in nows if (line := self._line(one, spec, now, ledger)) is not None]
+    @property
+    def _is_large(self) -> bool:
+        return len(self._fleet.spec.models) > _FEW
 
-    def _line(self, one: ModelNow, spec: Spec, now: datetime, ledger: Ledger) -> Line | None:
-        entry = spec.model(one.model)
+    def _file(self, spec: Spec) -> File:
+        return File(
+            at=self._clock.now(),
+            name=Path(spec.path).name,
+            zone=spec.zone,
+            caps=spec.caps,
+            models=tuple(model.name for model in spec.models),
+        )
+
+    def _shown(self, now: ModelNow, spec: Spec) -> Shown | None:
+        entry = spec.model(now.model)
         if entry is None:
             return None
-        begins, ends = window(Period.DAILY, now, entry.hours.zone)
-        sums = ledger.call_sums(hour_of(now - WEEK), spec.zone, model=one.model)
-        waits = Percentiles.of_waits(Waits.sum(sum_.waits for sum_ in sums))
-        today, _ = _spent(ledger, entry, spec, now)
-        overrides = self._overriding.read(ledger).of(one.model)
-        return Line(
-            now=one,
-            zone=entry.hours.zone,
-            last_beat=ledger.latest_beat(one.model),
-            week=Calls.of(sums),
-            wait_p50_s=waits.p50,
-            wait_p95_s=waits.p95,
-            today=today,
-            is_capped=_cap(spec, entry, Period.DAILY) is not None,
-            idle_timeout=self._fleet.accounts.of(entry).learning.idle_timeout(one.model) if entry.traffic else None,
-            day=Day(
-                begins=begins,
-                ends=ends,
-                windows=windows(entry, overrides, begins, ends),
-                marks=ledger.marks(one.model, begins),
-                beats=sum(sum_.beats for sum_ in ledger.beat_sums(begins, spec.zone, model=one.model)),
-                calls=sum(sum_.calls for sum_ in sums if sum_.begins >= begins),
-            ),
-            waits=ledger.met(now - WEEK, limit=_WAITS_SHOWN, model=one.model),
-        )
+        learning = self._fleet.accounts.of(entry).learning
+        return Shown(now=now, entry=entry, idle_timeout=learning.idle_timeout(now.model) if entry.traffic else None)
 
     async def _tally(self, spec: Spec) -> Tally | None:
         """Of few models as they are now; of many as they were some seconds ago, and None before they were counted."""
@@ -320,48 +208,31 @@ class Board:
         )
         return self._tallied
 
-    async def _weeks(self) -> tuple[Calls, Calls]:
-        now = self._clock.now()
-
-        def read(ledger: Ledger) -> tuple[Calls, Calls]:
-            with ledger.at_one_instant():  # the one is part of the other
-                week, two_weeks = (ledger.call_counts(now - span) for span in (WEEK, 2 * WEEK))
-            return sum(week.values(), Calls()), sum(two_weeks.values(), Calls())
-
-        return await self._desk.do(read)
+    async def _weeks(self, now: datetime) -> tuple[Calls, Calls] | None:
+        work = partial(views.weeks, now)
+        return await (self._apart(work) if self._is_large else self._desk.do(work))
 
     async def _steps(self, name: str) -> tuple[Step, ...] | None:
-        finds = await self._desk.do(lambda ledger: ledger.evidence(name, limit=REMEMBERED))
-        return await self._apart(len(finds) > _FINDS, narrowed, finds)
+        if not self._is_large:
+            finds = await self._desk.do(lambda ledger: ledger.evidence(name, limit=REMEMBERED))
+            if len(finds) <= _FINDS:
+                return await asyncio.to_thread(narrowed, finds)
+        return await self._apart(partial(views.steps, name))
 
-    async def _avoided(
-        self,
-        entry: ModelSpec,
-        beats: Sequence[BeatSums],
-        calls: Sequence[CallSums],
-        floored: Sequence[Warming],
-        now: datetime,
-    ) -> Avoided | None:
-        """What `report` tells of a week."""
-        start, learned = now - WEEK, self._fleet.accounts.of(entry).learning.learned(entry.name)
-        if sum(one.calls for one in calls if one.begins >= start) > _REPLAYED:
-            return None
+    async def _spared(self, entry: ModelSpec, file: File) -> Avoided | None:
+        learned = self._fleet.accounts.of(entry).learning.learned(entry.name)
+        make = partial(views.spared, entry=entry, learned=learned, now=file.at, zone=file.zone)
+        if not self._is_large:
+            count = await self._desk.do(partial(views.week_of_calls, entry.name, file.at - WEEK, file.zone))
+            if count <= _CALLS:
+                return await make(self._desk.do)
+        return await self._apart(partial(views.drawn, make, _as_it_is))
 
-        def read(ledger: Ledger) -> list[Request]:
-            return list(ledger.requests(since=start - BEFORE, model=entry.name))
-
-        requests = await self._desk.do(read)
-        warmings = [*(Warming.of(one) for one in beats if one.ends >= start), *floored]
-        work = partial(avoided, start=start, end=now)
-        return await self._apart(len(requests) > _CALLS, work, requests, warmings, learned)
-
-    async def _apart(self, is_long: bool, work: Callable[..., T], *given: Any) -> T | None:
-        """The result of `work(*given)`, which is worked out off the loop; None where it takes too long."""
-        if not is_long:
-            return await asyncio.to_thread(work, *given)
+    async def _apart(self, work: Callable[[Ledger], T]) -> T | None:
+        """What `work` finds in the ledger, in another process; None where it finds nothing in time."""
         try:
-            return await self._aside.do(work, *given, within_s=_ASIDE_S)
-        except TimeoutError:
+            return await self._slow.do(work)
+        except LedgerError:
             return None
 
     async def _soon(self, work: Awaitable[T]) -> T | None:
@@ -393,29 +264,5 @@ def _heard(future: asyncio.Future[Any]) -> None:
         future.exception()  # whoever waits for it is told; where nobody does any more, it is no matter
 
 
-def _beat_totals(ledger: Ledger, *, since: datetime, until: datetime) -> Sequence[BeatSums]:
-    return ledger.beat_totals(since, until)
-
-
-def _cap(spec: Spec, entry: ModelSpec | None, period: Period) -> Cap | None:
-    """The cap of `entry` alone, or the one over all models; the tightest where there are several."""
-    model = None if entry is None else entry.name
-    caps = [cap for cap in (spec.caps if entry is None else entry.caps) if cap.model == model and cap.period is period]
-    return min(caps, key=lambda cap: cap.usd, default=None)
-
-
-def _spent(ledger: Ledger, entry: ModelSpec | None, spec: Spec, now: datetime) -> tuple[Spending, Spending]:
-    """What counts against the daily and the monthly cap of `entry`, or of all; where there is none, against any."""
-    model, zone = None if entry is None else entry.name, spec.zone
-    asked = []
-    for period in Period:
-        start, end = window(period, now, zone)
-        cap = _cap(spec, entry, period) or Cap(model=model, period=period, usd=Decimal(1))
-        asked.append(Limit(cap=cap, start=start, end=end))
-    today, month = ledger.spendings(asked, now)
-    return today, month
-
-
-def _days(now: datetime, spec: Spec) -> tuple[date, ...]:
-    last = now.astimezone(spec.zone).date()
-    return tuple(last - timedelta(days=back) for back in range(MONTH // timedelta(days=1), -1, -1))
+def _as_it_is(found: T) -> T:
+    return found

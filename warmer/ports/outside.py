@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:  # heavy, and here only named
     from warmer.core.beat import (
@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # heavy, and here only named
     from warmer.core.told import Told
     from warmer.core.trial import Trial
     from warmer.core.warmth import Warmth
+
+T = TypeVar("T")
 
 
 class Vitals(Protocol):
@@ -88,21 +90,24 @@ class Console(Protocol):
 
 
 class Board(Protocol):
-    """What the page shows. What is awaited may raise LedgerError; figures may be some seconds old."""
+    """What the page shows, as `draw` draws it: perhaps in another process, so that it is a function that can be named.
 
-    async def overview(self, find: str = "", page: int = 1) -> Overview:
+    What is awaited may raise LedgerError; figures may be some seconds old.
+    """
+
+    async def overview(self, draw: Callable[[Overview], T], find: str = "", page: int = 1) -> T:
         """The models whose name has `find`, a page of them."""
         ...
 
-    async def model(self, name: str) -> ModelView:
+    async def model(self, draw: Callable[[ModelView], T], name: str) -> T:
         """One model of the file."""
         ...
 
-    async def money(self) -> MoneyView:
+    async def money(self, draw: Callable[[MoneyView], T]) -> T:
         """What all models cost."""
         ...
 
-    async def events(self) -> EventsView:
+    async def events(self, draw: Callable[[EventsView], T]) -> T:
         """What happened lately."""
         ...
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
@@ -30,7 +30,6 @@ _POLICY = (
 )
 _HEADERS = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY"}
 _TYPES = {"js": "text/javascript", "css": "text/css"}
-V = TypeVar("V")
 
 
 def page_routes(board: Board, console: Console) -> list[Route]:
@@ -51,29 +50,26 @@ class _Page:
     def __init__(self, board: Board, console: Console) -> None:
         self._board, self._console = board, console
         self._streams = 0
-        self._drawn: dict[Callable[..., str], tuple[Any, str]] = {}
 
     async def overview(self, request: Request) -> Response:
         asked = request.query_params.get("page", "1")
         page = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 7 else 1
-        return await self._show(
-            pages.overview_page, self._board.overview(request.query_params.get("find", "")[:200], page)
-        )
+        return _shown(await self._board.overview(pages.overview_page, request.query_params.get("find", "")[:200], page))
 
     async def model(self, request: Request) -> Response:
         name: str = request.path_params["name"]
         if name not in self._console.models:
             raise Refusal(404, f"the file has no model {name[:200]!r}", "the overview at / has all of them")
-        return await self._show(pages.model_page, self._board.model(name))
+        return _shown(await self._board.model(pages.model_page, name))
 
     async def money(self, request: Request) -> Response:
-        return await self._show(pages.money_page, self._board.money())
+        return _shown(await self._board.money(pages.money_page))
 
     async def events(self, request: Request) -> Response:
-        return await self._show(pages.events_page, self._board.events())
+        return _shown(await self._board.events(pages.events_page))
 
     async def trial(self, request: Request) -> Response:
-        return HTMLResponse(await asyncio.to_thread(pages.try_page, self._board.file), headers=_HEADERS)
+        return _shown(await asyncio.to_thread(pages.try_page, self._board.file))
 
     async def asset(self, request: Request) -> Response:
         name, digest = request.path_params["name"], request.path_params["digest"]
@@ -109,14 +105,6 @@ class _Page:
                     return
                 yield f"data: {json.dumps(plain(line), ensure_ascii=False)}\n\n"
 
-    async def _show(self, draw: Callable[[V], str], view: Awaitable[V]) -> Response:
-        """The page of `view`: the same one is drawn once, and none in the loop, where beats go out."""
-        told = await view
-        known = self._drawn.get(draw)
-        if known is None or known[0] is not told:
-            known = self._drawn[draw] = (told, await asyncio.to_thread(draw, told))
-        return HTMLResponse(known[1], headers=_HEADERS)
-
 
 class _Stream(StreamingResponse):
     """Calls `ended` once, however it ends."""
@@ -130,6 +118,10 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._ended()
+
+
+def _shown(page: str) -> Response:
+    return HTMLResponse(page, headers=_HEADERS)
 
 
 @cache

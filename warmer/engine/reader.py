@@ -1,0 +1,134 @@
+"""Reads the ledger for who looks, in a process of its own: however many models a page is of, beats go on beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import IO, Any, TypeVar, cast
+
+from warmer.engine.aside import begin, ledger_variables
+from warmer.engine.desk import Desk
+from warmer.errors import LedgerError
+from warmer.ports import Ledger
+
+T = TypeVar("T")
+_CHILD = "from warmer.engine.reader import serve; serve({niceness})"
+STAYS_S = 60.0
+"""How long it is kept after somebody looked: it takes some 80 MB."""
+WITHIN_S = 60.0
+
+
+class Reader:
+    """One such process, begun when it is asked for. What it is given and gives has to be picklable."""
+
+    def __init__(self, desk: Desk, *, niceness: int) -> None:
+        """`niceness`: by how much less important than a beat it is, as of `nice`."""
+        self._desk, self._niceness = desk, niceness
+        self._alone = asyncio.Lock()
+        self._ledger: Ledger | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._beginning: asyncio.Task[Any] | None = None
+        self._leaving: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    def is_there(self) -> bool:
+        """Whether it has been begun, which takes a second. Where not, that is done meanwhile."""
+        if self._child is not None:
+            return True
+        if self._beginning is None or self._beginning.done():
+            self._beginning = asyncio.ensure_future(self.do(_nothing))
+            self._beginning.add_done_callback(_heard)
+        return False
+
+    async def do(self, work: Callable[[Ledger], T]) -> T:
+        """The result of `work`, or what it raises: given a ledger, after what others have asked for.
+
+        Raises LedgerError where it takes longer than WITHIN_S, or where the process ends.
+        """
+        # Not cut short by a cancellation: an answer is taken by who asked.
+        is_done, result = await asyncio.shield(asyncio.ensure_future(self._in_turn(work)))
+        if not is_done:
+            raise result
+        return result  # type: ignore[no-any-return] # what came out of another process
+
+    def close(self) -> None:
+        """Begin nothing any more, and end what was begun."""
+        self._is_closed = True
+        self._leave()
+
+    async def _in_turn(self, work: Callable[[Ledger], Any]) -> tuple[bool, Any]:
+        async with self._alone:
+            if self._leaving is not None:
+                self._leaving.cancel()
+            if self._ledger is None:
+                self._ledger = await self._desk.do(lambda ledger: ledger)  # which is opened anew there
+            try:
+                return await asyncio.to_thread(self._ask, work, self._ledger)
+            finally:
+                self._leaving = asyncio.get_running_loop().call_later(STAYS_S, self._leave)
+
+    def _ask(self, work: Callable[[Ledger], Any], ledger: Ledger) -> tuple[bool, Any]:
+        child = self._child
+        if self._is_closed:
+            raise LedgerError("the daemon is about to stop")
+        asked = pickle.dumps(work)
+        if child is None or child.poll() is not None:
+            child = begin(_CHILD.format(niceness=self._niceness), ledger_variables())
+            asked = pickle.dumps(ledger) + asked
+        late = threading.Timer(WITHIN_S, child.kill)
+        late.start()
+        try:
+            to, back = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
+            to.write(asked)
+            to.flush()
+            answer: tuple[bool, Any] = pickle.load(back)  # noqa: S301 - our own process said it
+        except (EOFError, OSError, pickle.UnpicklingError):
+            child.kill()
+            child.wait()
+            self._child = None
+            raise LedgerError(
+                f"what was asked for could not be read within {WITHIN_S:.0f} s. Ask again, or look at a shorter time"
+            ) from None
+        finally:
+            late.cancel()
+        self._child = child
+        return answer
+
+    def _leave(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            threading.Thread(target=child.wait, daemon=True).start()
+
+
+def serve(niceness: int) -> None:
+    """What the other process does: one work after another, until nobody is there to ask for more."""
+    asked, told = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # what is said here is no answer
+    with contextlib.suppress(OSError):
+        os.nice(niceness)
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        ledger: Ledger = pickle.load(asked)  # noqa: S301 - the process that began this one said it
+        while True:
+            work = pickle.load(asked)  # noqa: S301 - the same
+            try:
+                answer = True, work(ledger)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, it is for whoever asked
+                answer = False, exc
+            pickle.dump(answer, told)
+            told.flush()
+
+
+def _nothing(_: Ledger) -> None:
+    """By then it is there."""
+
+
+def _heard(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # whoever looks next is told
