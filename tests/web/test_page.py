@@ -106,6 +106,16 @@ def test_every_view_asks_nobody_else_and_runs_nothing_but_our_own_files(path: st
 
 
 @pytest.mark.parametrize("path", VIEWS)
+def test_what_draws_charts_is_fetched_where_there_are_charts(path: str) -> None:
+    _, page = shown(path)
+    has_charts = any(attrs.get("class") == "chart" for _, attrs in page.tags)
+    fetched = {(attrs.get("src") or "").rpartition("/")[2] for tag, attrs in page.tags if tag == "script"}
+    assert "board.js" in fetched
+    assert ({"echarts.min.js", "board-charts.js", "stage.js"} <= fetched) is has_charts
+    assert has_charts is (path == "/money" or path.startswith("/models/"))
+
+
+@pytest.mark.parametrize("path", VIEWS)
 def test_a_name_is_text_wherever_it_stands(path: str) -> None:
     _, page = shown(path)
     assert not any(tag == "img" for tag, _ in page.tags)
@@ -185,7 +195,7 @@ def test_a_model_that_is_none_is_a_404_with_what_to_do() -> None:
 
 def test_its_parts_are_kept_by_their_address() -> None:
     async def scene(client: httpx.AsyncClient, board: Shown) -> None:
-        page = Read((await client.get("/")).text)
+        page = Read((await client.get("/money")).text)
         parts = [attrs.get("src") or attrs.get("href") for tag, attrs in page.tags if tag in ("script", "link")]
         parts = [part for part in parts if part and part.startswith("/assets/")]
         assert len(parts) == 6

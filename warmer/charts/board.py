@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from warmer.charts.board_counsel import comparison, comparison_rows, counsel_rows, counsel_told
 from warmer.charts.board_events import instant_of, said_of, told_of
 from warmer.charts.board_lines import line_of, overview_tiles, pages_of, path_of, spent_usd
@@ -12,17 +14,19 @@ from warmer.charts.words import clock, usd
 from warmer.core.board import EventsView, ModelView, MoneyView, Overview
 from warmer.core.override import Kind
 
-SCRIPTS = ("vendor/echarts.min.js", "assets/board-charts.js", "assets/stage.js", "assets/board.js")
+SCRIPTS = ("assets/board.js",)
+CHARTS = ("vendor/echarts.min.js", "assets/board-charts.js", "assets/stage.js")
+"""For views that have charts alone: a megabyte, before which a browser may not draw."""
 STYLES = ("assets/page.css", "assets/board.css")
 
 
 def asset_paths() -> dict[str, str]:
     """Where each script and style of the page is, by its last name: another text, another path."""
-    return {name.rpartition("/")[2]: name for name in (*SCRIPTS, *STYLES)}
+    return {name.rpartition("/")[2]: name for name in (*CHARTS, *SCRIPTS, *STYLES)}
 
 
 def asset_url(name: str) -> str:
-    """The address of one of `SCRIPTS` and `STYLES`."""
+    """The address of one of `SCRIPTS`, `CHARTS` and `STYLES`."""
     return f"/assets/{digest(asset(name))}/{name.rpartition('/')[2]}"
 
 
@@ -47,6 +51,7 @@ def model_page(view: ModelView) -> str:
         "model.html.j2",
         view.file,
         "",
+        (*CHARTS, *SCRIPTS),
         name=entry.name,
         path=path_of(entry.name),
         about=about(view),
@@ -68,6 +73,7 @@ def money_page(view: MoneyView) -> str:
         "money.html.j2",
         view.file,
         "Money",
+        (*CHARTS, *SCRIPTS),
         tiles=list(money_tiles(view)),
         by_model=spend_chart(view.spent, view.days, lambda one: one.model, "model"),
         by_reason=spend_chart(view.spent, view.days, lambda one: one.reason, "reason"),
@@ -117,7 +123,7 @@ def try_page(file: str) -> str:
     return _render("try.html.j2", file, "Try a file")
 
 
-def _render(template: str, file: str, current: str, **context: object) -> str:
+def _render(template: str, file: str, current: str, scripts: Sequence[str] = SCRIPTS, **context: object) -> str:
     return (
         environment()
         .get_template(template)
@@ -127,6 +133,6 @@ def _render(template: str, file: str, current: str, **context: object) -> str:
             current=current,
             views=(("Models", "/"), ("Money", "/money"), ("Events", "/events"), ("Try a file", "/try")),
             styles=[asset_url(name) for name in STYLES],
-            scripts=[asset_url(name) for name in SCRIPTS],
+            scripts=[asset_url(name) for name in scripts],
         )
     )
