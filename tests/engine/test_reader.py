@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
 from engine.stage import ledger_at
 
+from warmer.engine import aside
 from warmer.engine.desk import Desk
 from warmer.engine.reader import Reader
 from warmer.errors import LedgerError
@@ -128,6 +130,26 @@ def test_who_is_gone_by_then_takes_nobody_elses_answer(db: Path) -> None:
         await asyncio.sleep(0)
         gone.cancel()
         assert await reader.do(note) == ""
+
+    through(db, scene)
+
+
+def test_closing_while_it_is_begun_leaves_nothing_behind(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = list[int]()
+
+    def begin(work: str, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        child = aside.begin(work, variables)
+        begun.append(child.pid)
+        return child
+
+    monkeypatch.setattr("warmer.engine.reader.begin", begin)
+
+    async def scene(reader: Reader, desk: Desk) -> None:
+        assert not reader.is_there()
+        await until(lambda: bool(begun))
+        reader.close()
+        await until(lambda: is_gone(begun[0]))
+        assert not reader.is_there()
 
     through(db, scene)
 

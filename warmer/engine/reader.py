@@ -20,7 +20,7 @@ from warmer.ports import Ledger
 T = TypeVar("T")
 _CHILD = "from warmer.engine.reader import serve; serve({niceness})"
 STAYS_S = 60.0
-"""How long it is kept after somebody looked: it takes some 80 MB."""
+"""How long it is kept after somebody looked: it takes some 90 MB."""
 WITHIN_S = 60.0
 
 
@@ -33,13 +33,14 @@ class Reader:
         self._alone = asyncio.Lock()
         self._ledger: Ledger | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self._is_up = False  # it has answered once
         self._beginning: asyncio.Task[Any] | None = None
         self._leaving: asyncio.TimerHandle | None = None
         self._is_closed = False
 
     def is_there(self) -> bool:
         """Whether it has been begun, which takes a second. Where not, that is done meanwhile."""
-        if self._child is not None:
+        if self._is_up:
             return True
         if self._beginning is None or self._beginning.done():
             self._beginning = asyncio.ensure_future(self.do(_nothing))
@@ -60,10 +61,14 @@ class Reader:
     def close(self) -> None:
         """Begin nothing any more, and end what was begun."""
         self._is_closed = True
+        if self._leaving is not None:
+            self._leaving.cancel()
         self._leave()
 
     async def _in_turn(self, work: Callable[[Ledger], Any]) -> tuple[bool, Any]:
         async with self._alone:
+            if self._is_closed:
+                raise LedgerError("the daemon is about to stop")
             if self._leaving is not None:
                 self._leaving.cancel()
             if self._ledger is None:
@@ -74,37 +79,34 @@ class Reader:
                 self._leaving = asyncio.get_running_loop().call_later(STAYS_S, self._leave)
 
     def _ask(self, work: Callable[[Ledger], Any], ledger: Ledger) -> tuple[bool, Any]:
-        child = self._child
-        if self._is_closed:
-            raise LedgerError("the daemon is about to stop")
-        asked = pickle.dumps(work)
+        asked, child = pickle.dumps(work), self._child
         if child is None or child.poll() is not None:
-            child = begin(_CHILD.format(niceness=self._niceness), ledger_variables())
+            child = self._child = begin(_CHILD.format(niceness=self._niceness), ledger_variables())
             asked = pickle.dumps(ledger) + asked
         late = threading.Timer(WITHIN_S, child.kill)
         late.start()
         try:
+            if self._is_closed:
+                raise EOFError
             to, back = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
             to.write(asked)
             to.flush()
             answer: tuple[bool, Any] = pickle.load(back)  # noqa: S301 - our own process said it
         except (EOFError, OSError, pickle.UnpicklingError):
-            child.kill()
-            child.wait()
-            self._child = None
+            self._is_up, self._child = False, None
+            _end(child)
             raise LedgerError(
                 f"what was asked for could not be read within {WITHIN_S:.0f} s. Ask again, or look at a shorter time"
             ) from None
         finally:
             late.cancel()
-        self._child = child
+        self._is_up = True
         return answer
 
     def _leave(self) -> None:
-        child, self._child = self._child, None
+        child, self._child, self._is_up = self._child, None, False
         if child is not None:
-            child.kill()
-            threading.Thread(target=child.wait, daemon=True).start()
+            threading.Thread(target=_end, args=[child], daemon=True).start()
 
 
 def serve(niceness: int) -> None:
@@ -123,6 +125,11 @@ def serve(niceness: int) -> None:
                 answer = False, exc
             pickle.dump(answer, told)
             told.flush()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError), child:  # what was not read yet is no matter
+        child.kill()
 
 
 def _nothing(_: Ledger) -> None:
