@@ -56,7 +56,7 @@ def test_one_beat_a_model_at_a_time_and_no_burst_afterwards(
                 slow = [moment for moment in times if slow_from < moment < slow_until]
                 assert len(slow) <= 2
                 assert all((later - sooner).total_seconds() >= SLOW_S for sooner, later in pairwise(slow))
-            assert one.doubled() == 0
+            assert one.doubled() == 0, one.gaps_s()
             seconds = Counter(int((at(call) - slow_until).total_seconds()) for call in calls if at(call) > slow_until)
             assert max(seconds.values()) <= 2 * len(one.models) / EVERY_S
         assert not [line for daemon in daemons for line in daemon.events("tick.crashed")]
