@@ -158,8 +158,8 @@ class Board:
     async def _view(
         self, make: Callable[[views.Read], Awaitable[Any]], draw: Callable[[Any], T], *, takes_long: bool = False
     ) -> T:
-        """What `draw` makes of what `make` puts together; of many models in another process, once it is there."""
-        if self._is_large and (takes_long or self._reader.is_there()):
+        """What `draw` makes of what `make` puts together; of many models in another process."""
+        if self._is_large:
             return await (self._slow if takes_long else self._reader).do(partial(views.drawn, make, draw))
         return await asyncio.to_thread(draw, await make(self._desk.do))
 

@@ -25,7 +25,8 @@ WITHIN_S = 60.0
 
 
 class Reader:
-    """One such process, begun when it is asked for. What it is given and gives has to be picklable."""
+    """One such process, begun when something is asked of it, which takes a second. What it is given and gives has to be
+    picklable."""
 
     def __init__(self, desk: Desk, *, niceness: int) -> None:
         """`niceness`: by how much less important than a beat it is, as of `nice`."""
@@ -33,19 +34,8 @@ class Reader:
         self._alone = asyncio.Lock()
         self._ledger: Ledger | None = None
         self._child: subprocess.Popen[bytes] | None = None
-        self._is_up = False  # it has answered once
-        self._beginning: asyncio.Task[Any] | None = None
         self._leaving: asyncio.TimerHandle | None = None
         self._is_closed = False
-
-    def is_there(self) -> bool:
-        """Whether it has been begun, which takes a second. Where not, that is done meanwhile."""
-        if self._is_up:
-            return True
-        if self._beginning is None or self._beginning.done():
-            self._beginning = asyncio.ensure_future(self.do(_nothing))
-            self._beginning.add_done_callback(_heard)
-        return False
 
     async def do(self, work: Callable[[Ledger], T]) -> T:
         """The result of `work`, or what it raises: given a ledger, after what others have asked for.
@@ -93,18 +83,17 @@ class Reader:
             to.flush()
             answer: tuple[bool, Any] = pickle.load(back)  # noqa: S301 - our own process said it
         except (EOFError, OSError, pickle.UnpicklingError):
-            self._is_up, self._child = False, None
+            self._child = None
             _end(child)
             raise LedgerError(
                 f"what was asked for could not be read within {WITHIN_S:.0f} s. Ask again, or look at a shorter time"
             ) from None
         finally:
             late.cancel()
-        self._is_up = True
         return answer
 
     def _leave(self) -> None:
-        child, self._child, self._is_up = self._child, None, False
+        child, self._child = self._child, None
         if child is not None:
             threading.Thread(target=_end, args=[child], daemon=True).start()
 
@@ -130,12 +119,3 @@ def serve(niceness: int) -> None:
 def _end(child: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(OSError), child:  # what was not read yet is no matter
         child.kill()
-
-
-def _nothing(_: Ledger) -> None:
-    """By then it is there."""
-
-
-def _heard(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()  # whoever looks next is told
