@@ -128,6 +128,23 @@ def test_many_models_are_counted_beside_the_view_and_not_each_time(db: Path, mon
     staged(db, scene, seconds=60)
 
 
+@pytest.mark.parametrize("few", [100, 0])
+def test_advice_is_asked_of_the_dearest_and_of_models_that_cost_nothing_at_the_first_look(
+    db: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr("warmer.engine.board._FEW", few)
+    asked = list[tuple[str, ...]]()
+
+    async def scene(board: Board, ledger: Any, clock: VirtualClock) -> None:
+        monkeypatch.setattr(board._counsellor, "counsel", lambda spec, names: asked.append(tuple(names)))
+        await board.money(itself)
+        (names,) = asked
+        assert set(names[:2]) == {LLAMA, SDXL}
+        assert names[2:] == (BLIP,)  # it is observed alone
+
+    staged(db, scene, seconds=600)
+
+
 def test_views_of_many_models_are_made_in_another_process_and_are_the_same(
     db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +176,8 @@ def test_views_of_many_models_are_made_in_another_process_and_are_the_same(
             return replace(view, tally=None, lines=tuple(map(still, view.lines)))
         if isinstance(view, ModelView):
             return replace(view, detail=nothing, line=still(view.line), compared=None)
+        if isinstance(view, MoneyView):
+            return replace(view, counsel=None)
         return replace(view, now=nothing, idle_timeout=None) if isinstance(view, Line) else view
 
     staged(db, scene)

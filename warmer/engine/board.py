@@ -16,6 +16,7 @@ from warmer.core.board import (
     MODELS_A_PAGE,
     WEEK,
     Calls,
+    Counsel,
     EventsView,
     ModelView,
     MoneyView,
@@ -84,22 +85,18 @@ class Board:
 
     async def money(self, draw: Callable[[MoneyView], T]) -> T:
         """What all models cost."""
-        spec = self._fleet.spec
-        dearest = [name for name in self._dearest if spec.model(name) is not None]
-        counsel = self._counsellor.counsel(spec, dearest) if dearest else None
-        make = partial(views.money, file=self._file(spec), counsel=counsel)
+        counsel = self._counsel()
         # The same for all who look, until there is advice.
         drawn, self._dearest = await self._once(
-            ("money", draw, counsel and counsel.at),
-            _SLOWLY_S,
-            lambda: self._view(make, partial(views.with_dearest, draw), takes_long=True),
+            ("money", draw, counsel and counsel.at), _SLOWLY_S, lambda: self._money(draw, counsel)
         )
+        if counsel is None:
+            self._counsel()  # it is begun: which models cost the most is known now
         return drawn
 
     async def events(self, draw: Callable[[EventsView], T]) -> T:
         """What happened lately."""
-        make = partial(views.events, file=self._file(self._fleet.spec), said=self._journal.lines[-views.EVENTS :])
-        return await self._once(("events", draw), GOOD_FOR_S, lambda: self._view(make, draw))
+        return await self._once(("events", draw), GOOD_FOR_S, lambda: self._events(draw))
 
     @property
     def file(self) -> str:
@@ -155,6 +152,15 @@ class Board:
         )
         return await self._view(make, draw)
 
+    async def _money(self, draw: Callable[[MoneyView], T], counsel: Counsel | None) -> tuple[T, tuple[str, ...]]:
+        file = self._file(self._fleet.spec)
+        make = partial(views.money, file=file, counsel=counsel)
+        return await self._view(make, partial(views.with_dearest, draw, file.models), takes_long=True)
+
+    async def _events(self, draw: Callable[[EventsView], T]) -> T:
+        said = self._journal.lines[-views.EVENTS :]
+        return await self._view(partial(views.events, file=self._file(self._fleet.spec), said=said), draw)
+
     async def _view(
         self, make: Callable[[views.Read], Awaitable[Any]], draw: Callable[[Any], T], *, takes_long: bool = False
     ) -> T:
@@ -184,6 +190,12 @@ class Board:
             return None
         learning = self._fleet.accounts.of(entry).learning
         return Shown(now=now, entry=entry, idle_timeout=learning.idle_timeout(now.model) if entry.traffic else None)
+
+    def _counsel(self) -> Counsel | None:
+        """The advice on the models that cost the most, as far as these are known."""
+        spec = self._fleet.spec
+        dearest = [name for name in self._dearest if spec.model(name) is not None]
+        return self._counsellor.counsel(spec, dearest) if dearest else None
 
     async def _tally(self, spec: Spec) -> Tally | None:
         """Of few models as they are now; of many as they were some seconds ago, and None before they were counted."""
@@ -223,7 +235,7 @@ class Board:
         learned = self._fleet.accounts.of(entry).learning.learned(entry.name)
         make = partial(views.spared, entry=entry, learned=learned, now=file.at, zone=file.zone)
         if not self._is_large:
-            count = await self._desk.do(partial(views.week_of_calls, entry.name, file.at - WEEK, file.zone))
+            count = await self._desk.do(partial(views.calls_since, entry.name, file.at - WEEK, file.zone))
             if count <= _CALLS:
                 return await make(self._desk.do)
         return await self._apart(partial(views.drawn, make, _as_it_is))

@@ -230,12 +230,12 @@ async def money(read: Read, *, file: File, counsel: Counsel | None) -> MoneyView
     )
 
 
-def with_dearest(draw: Callable[[MoneyView], T], view: MoneyView) -> tuple[T, tuple[str, ...]]:
-    """What `draw` makes of the view, and a page of the models that cost the most."""
+def with_dearest(draw: Callable[[MoneyView], T], models: Iterable[str], view: MoneyView) -> tuple[T, tuple[str, ...]]:
+    """What `draw` makes of the view, and a page of the `models`, those that cost the most first."""
     usd = defaultdict[str, Decimal](Decimal)
     for one in view.spent:
         usd[one.model] += one.known_usd
-    return draw(view), tuple(sorted(usd, key=lambda name: -usd[name])[:MODELS_A_PAGE])
+    return draw(view), tuple(sorted(models, key=lambda name: -usd[name])[:MODELS_A_PAGE])
 
 
 async def events(read: Read, *, file: File, said: Sequence[dict[str, Any]]) -> EventsView:
@@ -265,7 +265,7 @@ async def spared(
     """What `report` tells of a week; None where there are too many calls to replay."""
     name, start = entry.name, now - WEEK
     since = hour_of(start)
-    if await read(partial(week_of_calls, name, start, zone)) > _REPLAYED:
+    if await read(partial(calls_since, name, start, zone)) > _REPLAYED:
         return None
     beats, floored = await _warmed(read, name, since, now, zone)
     requests: list[Request] = await read(lambda ledger: list(ledger.requests(since=start - BEFORE, model=name)))
@@ -273,7 +273,7 @@ async def spared(
     return await asyncio.to_thread(avoided, requests, warmings, learned, start=start, end=now)
 
 
-def week_of_calls(name: str, since: datetime, zone: ZoneInfo, ledger: Ledger) -> int:
+def calls_since(name: str, since: datetime, zone: ZoneInfo, ledger: Ledger) -> int:
     """How many calls of that model there were from then on."""
     return sum(one.calls for one in ledger.call_sums(hour_of(since), zone, model=name) if one.begins >= since)
 
