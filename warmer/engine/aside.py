@@ -97,8 +97,12 @@ def serve() -> None:
     signal.alarm(int(within_s) + _GRACE_S)  # whoever began it may be gone by then
     with contextlib.suppress(OSError):  # where a supervisor allows no such thing, it is as important as a beat
         os.nice(_NICENESS)
+    pickle.dump(outcome(work, *given), sys.stdout.buffer)
+
+
+def outcome(work: Callable[..., Any], *given: Any) -> tuple[bool, Any]:
+    """Whether `work(*given)` has a result, and that; or what it raises, which is for whoever asked."""
     try:
-        answer = True, work(*given)
-    except Exception as exc:  # noqa: BLE001 - whatever it is, it is for whoever asked
-        answer = False, exc
-    pickle.dump(answer, sys.stdout.buffer)
+        return True, work(*given)
+    except Exception as exc:  # noqa: BLE001 - whatever it is
+        return False, exc

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import IO, Any, TypeVar, cast
 
-from warmer.engine.aside import begin, ledger_variables
+from warmer.engine.aside import begin, ledger_variables, outcome
 from warmer.engine.desk import Desk
 from warmer.errors import LedgerError
 from warmer.ports import Ledger
@@ -86,7 +86,7 @@ class Reader:
             self._child = None
             _end(child)
             raise LedgerError(
-                f"what was asked for could not be read within {WITHIN_S:.0f} s. Ask again, or look at a shorter time"
+                f"what was asked for took longer than {WITHIN_S:.0f} s, or what reads the ledger was ended. Ask again"
             ) from None
         finally:
             late.cancel()
@@ -108,11 +108,7 @@ def serve(niceness: int) -> None:
         ledger: Ledger = pickle.load(asked)  # noqa: S301 - the process that began this one said it
         while True:
             work = pickle.load(asked)  # noqa: S301 - the same
-            try:
-                answer = True, work(ledger)
-            except Exception as exc:  # noqa: BLE001 - whatever it is, it is for whoever asked
-                answer = False, exc
-            pickle.dump(answer, told)
+            pickle.dump(outcome(work, ledger), told)
             told.flush()
 
 
