@@ -53,7 +53,10 @@ class Reader:
         self._is_closed = True
         if self._leaving is not None:
             self._leaving.cancel()
-        self._leave()
+        if not self._alone.locked():
+            self._leave()
+        elif self._child is not None:
+            self._child.kill()  # whoever waits for its answer reads from it yet, and lets go of it
 
     async def _in_turn(self, work: Callable[[Ledger], Any]) -> tuple[bool, Any]:
         async with self._alone:
@@ -66,7 +69,8 @@ class Reader:
             try:
                 return await asyncio.to_thread(self._ask, work, self._ledger)
             finally:
-                self._leaving = asyncio.get_running_loop().call_later(STAYS_S, self._leave)
+                stays_s = 0.0 if self._is_closed else STAYS_S
+                self._leaving = asyncio.get_running_loop().call_later(stays_s, self._leave)
 
     def _ask(self, work: Callable[[Ledger], Any], ledger: Ledger) -> tuple[bool, Any]:
         asked, child = pickle.dumps(work), self._child
