@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from warmer.core.beat import BeatKey, BeatRequest, OpenBeat, Prediction, Reason, Status, Use, Verdict
+from warmer.core.history import Before
 from warmer.core.hours import ActiveHours
 from warmer.core.observe import concerns, judged, observe, request_of, unsent
 from warmer.core.past import Past
@@ -47,8 +48,7 @@ DONE = Prediction(
 
 
 def seen(prediction: Prediction = DONE, beat: OpenBeat = BEAT, **known: Any) -> Any:
-    facts: dict[str, Any] = {"others": (), "last_activity": None, "warm_waits": (), "kept_s": 60.0}
-    return observe(beat, prediction, **(facts | known))
+    return observe(beat, prediction, Before(**known), kept_s=60.0)
 
 
 def billed_as(billing: Billing, price: Price | None = T4) -> OpenBeat:
@@ -96,14 +96,14 @@ def test_a_verdict_is_judged_in_company_and_against_what_is_typical() -> None:
     )
 
     assert seen(slow).verdict is Verdict.COLD
-    assert seen(slow, others=[running]).verdict is Verdict.UNSURE
+    assert seen(slow, uses=[running]).verdict is Verdict.UNSURE
     assert seen(slow, warm_waits=(2.0, 2.0, 2.0)).verdict is Verdict.WARM
 
 
 def test_a_beat_is_not_the_company_of_itself() -> None:
     booting = replace(DONE, started_at=CREATED + timedelta(seconds=60), completed_at=CREATED + timedelta(seconds=61))
 
-    assert seen(booting, others=[Use.of(replace(booting, started_at=None, completed_at=None))]).verdict is Verdict.COLD
+    assert seen(booting, uses=[Use.of(replace(booting, started_at=None, completed_at=None))]).verdict is Verdict.COLD
 
 
 def test_a_beat_that_certainly_never_left_cost_nothing() -> None:

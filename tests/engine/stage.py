@@ -279,12 +279,12 @@ class Stage:
         return found
 
 
-async def when(happened: Callable[[], object]) -> None:
-    """Return within 20 ms of virtual time after it happened."""
+async def when(happened: Callable[[], object], *, within_s: float = 0.02) -> None:
+    """Return within that much virtual time after it happened."""
     for _ in range(100_000):
         if happened():
             return
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(within_s)
     raise AssertionError("it never happened")
 
 

@@ -198,7 +198,7 @@ def test_a_budget_is_told_as_reached_until_its_day_is_over_or_the_file_has_anoth
         vitals = vitals_of(stage)
         stage.start()
         assert (await vitals.health()).reached == ()
-        await when(lambda: stage.counted().get(Reason.OVER_BUDGET))
+        await when(lambda: stage.counted().get(Reason.OVER_BUDGET), within_s=5)
         health = await vitals.health()
         (limit,) = health.reached
         assert (limit.cap, limit.end.isoformat()) == (daily, "2026-11-25T00:00:00+00:00")

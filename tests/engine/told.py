@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from engine.stage import LLAMA, fixed
 
-from warmer.core.history import Evidence
+from warmer.core.history import Evidence, Glance, History
 from warmer.core.learned import Learned
 from warmer.engine.learning import Learning
 from warmer.ports import Ledger
@@ -26,7 +26,7 @@ class Told:
         self.notes: dict[str, str] = {}
         self.asked: list[datetime | None] = []  # since when
 
-    def evidence(self, model: str, *, since: datetime | None = None, limit: int) -> Sequence[Evidence]:
+    def evidence(self, model: str, *, since: datetime | None = None, limit: int) -> tuple[Evidence, ...]:
         self.asked.append(since)
         return tuple(one for one in self.known if since is None or one.at > since)[-limit:]
 
@@ -37,13 +37,8 @@ class Told:
         self.notes[name], result = change(self.note(name), 0.0)
         return result
 
-    def imported_at(self) -> None:
-        return None
-
-    def call_times(
-        self, model: str, *, after: datetime | None = None, and_one_before: bool = False
-    ) -> tuple[datetime, ...]:
-        return ()
+    def glance(self, model: str, *, finds_since: datetime | None, finds: int, **_: Any) -> Glance:
+        return Glance(history=History(), evidence=self.evidence(model, since=finds_since, limit=finds))
 
 
 def facts(learning: Learning, told: Told, now: datetime) -> tuple[Any, ...]:

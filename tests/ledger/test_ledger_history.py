@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from harness.records import ids_of
 
 from warmer.core.beat import Request, Status, Verdict
-from warmer.core.history import History
+from warmer.core.history import Glance, History
 from warmer.ports import Ledger
 
 # -- history -----------------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_the_activity_before_a_moment_is_the_last_end_by_then(ledger: Ledger, fa
     facts.record(ledger, 1, created=5, started=5, completed=6)
 
     def before(seconds: float) -> datetime | None:
-        return ledger.last_activity_before(facts.model, facts.at(seconds))
+        return ledger.before(facts.model, facts.at(seconds)).last_activity
 
     assert before(0.5) is None
     assert before(1) is None
@@ -156,7 +156,7 @@ def test_the_activity_before_a_moment_is_the_last_end_by_then(ledger: Ledger, fa
     assert before(4.5) == facts.at(4)
     assert before(6) == facts.at(6)
     assert before(19) == facts.at(6)
-    assert ledger.last_activity_before("acme/other", facts.at(19)) is None
+    assert ledger.before("acme/other", facts.at(19)).last_activity is None
 
 
 def test_what_is_still_going_on_is_activity_at_that_very_moment(ledger: Ledger, facts: Any) -> None:
@@ -164,12 +164,58 @@ def test_what_is_still_going_on_is_activity_at_that_very_moment(ledger: Ledger, 
         [facts.call("ended", created=1, started=2, completed=30), facts.call("open", created=40, completed=None)]
     )
 
-    assert ledger.last_activity_before(facts.model, facts.at(10)) == facts.at(10)
-    assert ledger.last_activity_before(facts.model, facts.at(35)) == facts.at(30)
-    assert ledger.last_activity_before(facts.model, facts.at(41)) == facts.at(41)
+    assert ledger.before(facts.model, facts.at(10)).last_activity == facts.at(10)
+    assert ledger.before(facts.model, facts.at(35)).last_activity == facts.at(30)
+    assert ledger.before(facts.model, facts.at(41)).last_activity == facts.at(41)
 
 
 def test_what_comes_at_the_moment_itself_is_not_before_it(ledger: Ledger, facts: Any) -> None:
     ledger.add_requests([facts.call(created=10, started=11, completed=12)])
 
-    assert ledger.last_activity_before(facts.model, facts.at(10)) is None
+    assert ledger.before(facts.model, facts.at(10)).last_activity is None
+
+
+def test_a_glance_tells_at_once_what_would_be_asked_for_by_and_by(ledger: Ledger, facts: Any) -> None:
+    facts.record(ledger, 1, created=1, started=2, completed=3)
+    facts.record(ledger, 2, created=80, started=81, completed=82, verdict=Verdict.COLD)
+    facts.record(ledger, 9, created=1, model="acme/other")
+    calls = [facts.call("a", created=10, started=11, completed=12), facts.call("b", created=20, completed=None)]
+    ledger.add_requests([*calls, facts.call("c", created=30), facts.call("d", created=20, model="acme/other")])
+    ledger.keep_import(facts.import_(finished_at=facts.at(4)))
+    ledger.claim(facts.claim(3, at=100))
+
+    whole = ledger.glance(facts.model, finds=10)
+
+    assert whole.history == ledger.history(facts.model)
+    assert whole.history.open_beat is not None
+    assert whole.imported_at == ledger.imported_at() == facts.at(4)
+    assert whole.evidence == ledger.evidence(facts.model, limit=10)
+    assert len(whole.evidence) == 2
+    assert whole.calls == ledger.call_times(facts.model) == (facts.at(10), facts.at(20), facts.at(30))
+
+
+def test_a_glance_tells_no_more_than_is_asked_for(ledger: Ledger, facts: Any) -> None:
+    for slot in range(1, 5):
+        facts.record(ledger, slot, created=80 * slot, started=80 * slot, completed=80 * slot + 1)
+    ledger.add_requests([facts.call(str(number), created=number) for number in (10, 20, 30)])
+
+    def glance(**asked: Any) -> Glance:
+        return ledger.glance(facts.model, finds=2, **asked)
+
+    assert glance().evidence == ledger.evidence(facts.model, limit=2)
+    assert glance(finds_since=facts.at(300)).evidence == ledger.evidence(facts.model, limit=10)[-1:]
+    assert glance(calls_after=facts.at(20)).calls == (facts.at(30),)
+    assert glance(calls_after=facts.at(20), and_one_before=True).calls == (facts.at(20), facts.at(30))
+    assert glance(calls_after=facts.at(9), and_one_before=True).calls == (facts.at(10), facts.at(20), facts.at(30))
+
+
+def test_what_was_before_is_told_with_the_waits_of_those_that_were_not_cold(ledger: Ledger, facts: Any) -> None:
+    facts.record(ledger, 1, created=1, started=1.5, completed=3)
+    ledger.add_requests([facts.call("a", created=10, started=11, completed=30)])
+
+    before = ledger.before(facts.model, facts.at(20), timedelta(seconds=5))
+
+    assert [use.id for use in before.uses] == ["a"]
+    assert before.last_activity == facts.at(20)
+    assert before.warm_waits == ledger.history(facts.model).warm_waits == (1.0, 0.5)
+    assert [use.id for use in ledger.before(facts.model, facts.at(20), timedelta(seconds=18)).uses] == ["beat-1", "a"]

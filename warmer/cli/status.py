@@ -108,8 +108,8 @@ def _row(
     from warmer.core.state import Hold, fold
     from warmer.engine.budgets import floor_hold
 
-    history = ledger.history(model.name)
-    knowledge = learning.knowledge(ledger, model, now)
+    seen = learning.glance(ledger, model, now)
+    history, knowledge = seen.history, learning.knowledge(ledger, model, now, seen)
     last = ledger.latest_beat(model.name)
     hold = Hold(reason=Reason.ALWAYS_ON, until=None) if is_alone else None
     state = fold(history, now=now, skew=timedelta(0), hold=hold, knowledge=knowledge, overrides=overrides)

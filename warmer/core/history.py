@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from warmer.core.beat import OpenBeat
+from warmer.core.beat import OpenBeat, Use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,3 +42,23 @@ class Evidence:
     def idle_since(self) -> datetime:
         """When the gap before it began, at the latest: how long it ran is not told."""
         return self.at - timedelta(seconds=(self.gap_s or 0.0) + (self.wait_s or 0.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """All that the ledger tells of one model at one instant to whoever decides, of which he knows some already."""
+
+    history: History
+    imported_at: datetime | None = None  # the end of the last import, by our clock: the past may be another one since
+    evidence: tuple[Evidence, ...] = ()  # oldest first
+    calls: tuple[datetime, ...] = ()  # when customers called, in order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What was going on with one model when a beat or a call came, by the provider's stamps."""
+
+    uses: tuple[Use, ...] = ()  # in order of their creation; what came may be one of them
+    last_activity: datetime | None = None
+    """End of the last use that had ended by then; that very moment where one was still going on."""
+    warm_waits: tuple[float, ...] = ()  # as of `History`

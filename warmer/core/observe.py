@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from warmer.core.beat import Observation, OpenBeat, Prediction, Request, Status, Use, Verdict
 from warmer.core.cost import cost_of
+from warmer.core.history import Before
 from warmer.core.past import Past
 from warmer.core.repeats import input_hash
 from warmer.core.spec import ModelSpec, TargetKind
@@ -18,19 +19,17 @@ from warmer.core.verdict import baseline_s, judge
 def observe(
     beat: OpenBeat,
     prediction: Prediction,
+    before: Before,
     *,
-    others: Sequence[Use],
-    last_activity: datetime | None,
-    warm_waits: Sequence[float],
     kept_s: float,
     first_token_s: float | None = None,
 ) -> Observation:
-    """The finished beat as facts. `last_activity` is the end of the use before it, by the provider's clock.
+    """The finished beat as facts. `before`: what was going on when it was created.
 
     `kept_s`: how long the host is thought to keep an idle instance.
     """
     billing, price = beat.request.billing, beat.request.price
-    verdict = judge(Use.of(prediction), others, baseline_s(warm_waits))
+    verdict = judge(Use.of(prediction), before.uses, baseline_s(before.warm_waits))
     cost = cost_of(prediction, verdict, price=price, billing=billing, kept_s=kept_s)
     return Observation(
         model=beat.key.model,
@@ -40,7 +39,7 @@ def observe(
         created_at=prediction.created_at,
         started_at=prediction.started_at,
         completed_at=prediction.completed_at,
-        gap_s=_gap_s(prediction.created_at, last_activity),
+        gap_s=_gap_s(prediction.created_at, before.last_activity),
         wait_s=prediction.wait_s,
         run_s=prediction.run_s,
         verdict=verdict,

@@ -199,7 +199,7 @@ def settle(ledger: Ledger, model: str, since: datetime) -> Generator[datetime]:
         since = max(since, gone[model] + _BEFORE)
     start = since - _BEFORE
     ahead, record = tee(_record(ledger, model, start))
-    past = Past(map(Use.of, ahead), ledger.last_activity_before(model, start))
+    past = Past(map(Use.of, ahead), ledger.before(model, start).last_activity)
     waits = deque[float](maxlen=BASELINE_WAITS)
     changed = list[Request]()
     for number, seen in enumerate(record, start=1):

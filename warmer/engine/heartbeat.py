@@ -7,7 +7,7 @@ from datetime import datetime
 
 from warmer.core.afford import reserve_of
 from warmer.core.beat import BeatKey, BeatRequest, Claim, Observation, OpenBeat, Reason
-from warmer.core.history import History
+from warmer.core.history import Glance, History
 from warmer.core.official import is_left_alone
 from warmer.core.override import Overrides, heeded
 from warmer.core.policy import Action, Rest, Warm, decide
@@ -162,16 +162,19 @@ class Heartbeat:
 
     async def _state(self, spec: ModelSpec) -> ModelState:
         def look(ledger: Ledger) -> tuple[History, Overrides, Knowledge | None]:
-            with ledger.at_one_instant():
-                history, overrides = ledger.history(spec.name), self._overriding.read(ledger)
-                # What is learned by a wrong time stays learned.
-                return history, overrides, learn(ledger, history) if self._host_time.holds(history.newest) else None
+            seen = self._learning.glance(ledger, spec, self._clock.now() + self._provider.skew)
+            history, overrides = seen.history, self._overriding.read(ledger)
+            # What is learned by a wrong time stays learned.
+            return history, overrides, learn(ledger, seen) if self._host_time.holds(history.newest) else None
 
-        def learn(ledger: Ledger, history: History) -> Knowledge:
+        def learn(ledger: Ledger, seen: Glance) -> Knowledge:
             skew = self._provider.skew
-            knowledge = self._learning.knowledge(ledger, spec, self._clock.now() + skew)
-            self._sights.keep(ledger, spec, history, knowledge, skew)
+            knowledge = self._learning.knowledge(ledger, spec, self._clock.now() + skew, seen)
+            self._sights.keep(ledger, spec, seen.history, knowledge, skew)
             return knowledge
+
+        def look_again(ledger: Ledger) -> Knowledge:
+            return learn(ledger, self._learning.glance(ledger, spec, self._clock.now() + self._provider.skew))
 
         history, overrides, knowledge = await self._desk.do(look)
         if knowledge is None:
@@ -179,7 +182,7 @@ class Heartbeat:
                 await self._host_time.make_sure(history.newest)
             except ProviderError as exc:
                 await self._outgoing.failed(spec, exc)
-            knowledge = await self._desk.do(lambda ledger: learn(ledger, history))
+            knowledge = await self._desk.do(look_again)
         now, skew = self._clock.now(), self._provider.skew
         return fold(
             history,

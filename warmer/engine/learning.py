@@ -10,7 +10,8 @@ from heapq import merge
 from math import log
 
 from warmer.core.adaptive import Adaptive, Notes
-from warmer.core.idle_timeout import IdleTimeout
+from warmer.core.history import Glance
+from warmer.core.idle_timeout import REMEMBERED, IdleTimeout
 from warmer.core.learned import Learned
 from warmer.core.price import USUAL_RUN_S, beat_price, boot_beats
 from warmer.core.prospect import USUAL_BOOT_S, Prospect, has_moved, local_seconds, moment_at, offset_at
@@ -61,19 +62,29 @@ class Learning:
         self._missed: set[float] = set()
         self._imported_at: datetime | None = None
 
-    def knowledge(self, ledger: Ledger, entry: ModelSpec, now: datetime) -> Knowledge:
-        """What the record of `entry` teaches. `now` is by the provider's clock, as the record is."""
-        imported_at = ledger.imported_at()
-        if imported_at != self._imported_at:  # the past has changed: whatever was made of it is made anew
-            self._imported_at = imported_at
+    def glance(self, ledger: Ledger, entry: ModelSpec, now: datetime) -> Glance:
+        """What the ledger has of `entry`: of what it teaches, that which has come to light since it was last read."""
+        if not entry.traffic:  # gaps that nobody saw the whole of teach nothing
+            return Glance(history=ledger.history(entry.name))
+        seen = self._glance(ledger, self._record(entry), now)
+        if seen.imported_at != self._imported_at:  # the past has changed: whatever was made of it is made anew
+            self._imported_at = seen.imported_at
             self._records.clear()
             self._goals.clear()
-        record = self._record(entry)
-        if not entry.traffic:  # gaps that nobody saw the whole of teach nothing
+            seen = self._glance(ledger, self._record(entry), now)
+        return seen
+
+    def knowledge(self, ledger: Ledger, entry: ModelSpec, now: datetime, seen: Glance | None = None) -> Knowledge:
+        """What the record of `entry` teaches. `now` is by the provider's clock, as the record is.
+
+        `seen`: of this very moment; without it, the ledger is asked.
+        """
+        seen = seen or self.glance(ledger, entry, now)
+        if not entry.traffic:
             return Knowledge()
-        self._learn(ledger, record, now)
-        fresh = self._read_calls(ledger, record, now)
-        prospect = self._prospect(ledger, record, fresh, now) if entry.policy is PolicyName.ADAPTIVE else None
+        record = self._record(entry)
+        self._learn(ledger, record, now, seen)
+        prospect = self._prospect(ledger, record, seen.calls, now) if entry.policy is PolicyName.ADAPTIVE else None
         return Knowledge(learned=record.latest, calls_per_s=calls_per_s(record.calls, now), prospect=prospect)
 
     def idle_timeout(self, model: str) -> IdleTimeout | None:
@@ -96,17 +107,38 @@ class Learning:
             record = self._records[entry.name] = _Record(entry=entry)
         return record
 
-    # -- the idle time-out -------------------------------------------------------------------------------------------
-
-    def _learn(self, ledger: Ledger, record: _Record, now: datetime) -> None:
+    def _glance(self, ledger: Ledger, record: _Record, now: datetime) -> Glance:
         if record.lesson is None:
             record.lesson = Lesson.kept_of(ledger, record.entry, self._imported_at, now)
-        record.lesson.go_on(ledger, record.entry, now, hurried=self._tells)
+        goes_by_all = record.entry.policy is PolicyName.ADAPTIVE
+        # As many again as are gone by, should the clock be set back.
+        since = None if goes_by_all else now - 2 * RECENT
+        return ledger.glance(
+            record.entry.name,
+            finds_since=record.lesson.until,
+            finds=REMEMBERED,
+            calls_after=record.calls[-1] if record.calls else since,
+            and_one_before=not record.calls and not goes_by_all,
+        )
+
+    def _learn(self, ledger: Ledger, record: _Record, now: datetime, seen: Glance) -> None:
+        self._take_calls(record, seen.calls)
+        lesson = record.lesson = record.lesson or Lesson()
+        lesson.go_on(ledger, record.entry, now, seen.evidence, hurried=self._tells)
         if self._tells:
-            record.lesson.keep(ledger, record.entry, self._imported_at)
-        if record.lesson.is_whole:
+            lesson.keep(ledger, record.entry, self._imported_at)
+        if lesson.is_whole:
             self._tell_idle_timeout(record)
             record.is_new = False
+
+    def _take_calls(self, record: _Record, fresh: Sequence[datetime]) -> None:
+        """`adaptive` goes by all calls there are, other policies by the latest."""
+        record.calls += fresh
+        if record.calls and record.entry.policy is not PolicyName.ADAPTIVE:
+            first = bisect_right(record.calls, record.calls[-1] - RECENT)
+            del record.calls[: max(0, first - 1)]  # one older one tells that the record is
+
+    # -- the idle time-out -------------------------------------------------------------------------------------------
 
     def _tell_idle_timeout(self, record: _Record) -> None:
         belief = record.latest.idle_timeout
@@ -128,20 +160,6 @@ class Learning:
             )
 
     # -- customers' calls --------------------------------------------------------------------------------------------
-
-    def _read_calls(self, ledger: Ledger, record: _Record, now: datetime) -> Sequence[datetime]:
-        """Calls that were not known before. `adaptive` goes by all there are, other policies by the latest."""
-        goes_by_all = record.entry.policy is PolicyName.ADAPTIVE
-        if record.calls or goes_by_all:
-            fresh = ledger.call_times(record.entry.name, after=record.calls[-1] if record.calls else None)
-        else:
-            # As many again, should the clock be set back.
-            fresh = ledger.call_times(record.entry.name, after=now - 2 * RECENT, and_one_before=True)
-        record.calls += fresh
-        if record.calls and not goes_by_all:
-            first = bisect_right(record.calls, record.calls[-1] - RECENT)
-            del record.calls[: max(0, first - 1)]  # one older one tells that the record is
-        return fresh
 
     def _prospect(self, ledger: Ledger, record: _Record, fresh: Sequence[datetime], now: datetime) -> Prospect:
         zone = record.entry.hours.zone
@@ -191,8 +209,7 @@ class Learning:
             alike = entry.policy is PolicyName.ADAPTIVE and entry.cold_start_price is None and entry.traffic
             if alike and entry.name != record.entry.name and entry.cold_share_target == record.entry.cold_share_target:
                 other = self._record(entry)
-                self._learn(ledger, other, now)
-                self._read_calls(ledger, other, now)
+                self._learn(ledger, other, now, self._glance(ledger, other, now))
                 yield other
 
     def _made(self, ledger: Ledger, record: _Record, now: datetime, purse: Purse) -> Adaptive:

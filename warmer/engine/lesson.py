@@ -40,9 +40,17 @@ class Lesson:
     is_whole: bool = False  # nothing that is on record is left to be read
     kept: int = 0  # finds that the note holds
 
-    def go_on(self, ledger: Ledger, entry: ModelSpec, now: datetime, *, hurried: bool = False) -> None:
-        """Read what has come to light since. `hurried`: no more than AT_ONCE finds of it."""
-        evidence = _evidence(ledger, entry, self.until)
+    def go_on(
+        self,
+        ledger: Ledger,
+        entry: ModelSpec,
+        now: datetime,
+        found: tuple[Evidence, ...],
+        *,
+        hurried: bool = False,
+    ) -> None:
+        """Take in what was `found` since `until`. `hurried`: no more than AT_ONCE finds of it."""
+        evidence = _unheld(ledger, entry, found)
         seen = len(self.young)
         if self.young != tuple(map(_sum, evidence[:seen])):
             self.settled = self.settled or self._settled(ledger, entry)
@@ -63,7 +71,8 @@ class Lesson:
     def _settled(self, ledger: Ledger, entry: ModelSpec) -> Learned:
         """What was known up to where the young begin, read anew."""
         until = self.until
-        return Learned().after_all(one for one in _evidence(ledger, entry, None) if until is None or one.at <= until)
+        found = _unheld(ledger, entry, ledger.evidence(entry.name, limit=REMEMBERED))
+        return Learned().after_all(one for one in found if until is None or one.at <= until)
 
     def keep(self, ledger: Ledger, entry: ModelSpec, imported_at: datetime | None) -> None:
         """Write the note, now and then. `imported_at`: of the last import, by which it was read."""
@@ -117,9 +126,9 @@ def _sum(one: Evidence) -> int:
     return zlib.crc32(repr(one).encode())
 
 
-def _evidence(ledger: Ledger, entry: ModelSpec, since: datetime | None) -> Sequence[Evidence]:
-    """What was found since then, save where a floor of ours held instances."""
-    found, target = ledger.evidence(entry.name, since=since, limit=REMEMBERED), entry.target
+def _unheld(ledger: Ledger, entry: ModelSpec, found: tuple[Evidence, ...]) -> Sequence[Evidence]:
+    """What was found save where a floor of ours held instances."""
+    target = entry.target
     if target.kind is not TargetKind.DEPLOYMENT or not found:
         return found
     held = [

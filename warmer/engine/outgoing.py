@@ -414,27 +414,21 @@ class Outgoing:
 
         def record(ledger: Ledger) -> tuple[Observation, Mapping[str, Cost], bool, Observation | None]:
             model, created = beat.key.model, prediction.created_at
-            with ledger.at_one_instant():
-                before = ledger.latest_beat(model, sent=True) if prediction.status is Status.FAILED else None
-                host = believed(self._learning, ledger, spec, beat.request, self._clock.now() + self._provider.skew)
-                observation = observe(
-                    beat,
-                    prediction,
-                    others=ledger.uses(model, created - JUST_ENDED, created),
-                    last_activity=ledger.last_activity_before(model, created),
-                    warm_waits=ledger.history(model).warm_waits,
-                    kept_s=kept_s(beat.request, host),
-                    first_token_s=first_token_s,
-                )
-                settled = settle_last(ledger, model, beat.request, created, host)
-            return observation, settled, ledger.finish(beat.key, observation, settled), before
+            last = ledger.latest_beat(model, sent=True) if prediction.status is Status.FAILED else None
+            host = believed(self._learning, ledger, spec, beat.request, self._clock.now() + self._provider.skew)
+            before = ledger.before(model, created, JUST_ENDED)
+            observation = observe(
+                beat, prediction, before, kept_s=kept_s(beat.request, host), first_token_s=first_token_s
+            )
+            settled = settle_last(ledger, model, beat.request, created, host)
+            return observation, settled, ledger.finish(beat.key, observation, settled), last
 
-        observation, settled, is_news, before = await self._desk.do(record)
+        observation, settled, is_news, last = await self._desk.do(record)
         if spec is not None and observation.status.is_good:
             self._standing.succeeded(spec)
         elif spec is not None:
             if observation.status is Status.FAILED and is_news:
-                await self._inputs.failed(spec, beat.request, before)
+                await self._inputs.failed(spec, beat.request, last)
             await self.failed(spec, ModelFailed(observation.error or f"the prediction ended {observation.status}"))
         if is_news:
             self._meter.settled(observation.model, settled)

@@ -36,10 +36,11 @@ def _outlook(
     model: ModelSpec, ledger: Ledger, learning: Learning, now: datetime, overrides: tuple[Override, ...]
 ) -> tuple[ModelSpec, Outlook]:
     """What the plan of `model` goes by; without its caps where only the API can tell what they leave."""
-    knowledge = learning.knowledge(ledger, model, now)
+    seen = learning.glance(ledger, model, now)
+    knowledge = learning.knowledge(ledger, model, now, seen)
     last = ledger.latest_beat(model.name)
     outlook = Outlook.of(
-        fold(ledger.history(model.name), now=now, skew=timedelta(0), knowledge=knowledge, overrides=overrides),
+        fold(seen.history, now=now, skew=timedelta(0), knowledge=knowledge, overrides=overrides),
         list(ledger.beats(since=now - WEEK, model=model.name)),
         list(ledger.requests(since=now - WEEK, model=model.name)),
         reserve_usd=reserve_told(model, last.billing if last else None, knowledge.learned),

@@ -50,8 +50,9 @@ class Sights:
     def read(self, ledger: Ledger, spec: ModelSpec, skew: timedelta) -> Sight:
         """A new one, from the ledger. `skew`: how far the provider's clock is ahead of ours."""
         now = self._clock.now()
-        knowledge = self._learning.knowledge(ledger, spec, now + skew)
-        return self.keep(ledger, spec, ledger.history(spec.name), knowledge, skew)
+        seen = self._learning.glance(ledger, spec, now + skew)
+        knowledge = self._learning.knowledge(ledger, spec, now + skew, seen)
+        return self.keep(ledger, spec, seen.history, knowledge, skew)
 
     def keep(self, ledger: Ledger, spec: ModelSpec, history: History, knowledge: Knowledge, skew: timedelta) -> Sight:
         """The same from what was read already."""

@@ -159,8 +159,8 @@ def _has_ended(call: Request, known: Use | None) -> bool:
 
 def _facts(ledger: Ledger, model: str, calls: Sequence[Prediction], known: Mapping[str, Use]) -> list[Request]:
     """`calls`, oldest first, each judged against what was going on when it came. `known`: the uses on record then."""
-    first = calls[0].created_at
+    before = ledger.before(model, calls[0].created_at)
     uses = {**known, **{call.id: Use.of(call) for call in calls}}
-    past = Past(sorted(uses.values(), key=lambda use: use.created_at), ledger.last_activity_before(model, first))
-    warm_waits, salt = ledger.history(model).warm_waits, ledger.salt()
-    return [judged(request_of(call, model, salt), past, warm_waits) for call in calls]
+    past = Past(sorted(uses.values(), key=lambda use: use.created_at), before.last_activity)
+    salt = ledger.salt()
+    return [judged(request_of(call, model, salt), past, before.warm_waits) for call in calls]

@@ -15,6 +15,7 @@ from warmer.core.beat import Request
 from warmer.core.listing import Import
 from warmer.ledger import queries
 from warmer.ledger.archive import refused
+from warmer.ledger.database import Access
 from warmer.ledger.rows import request_of, request_row
 from warmer.ledger.sums import BEGINNING, Kind, touch
 from warmer.ledger.tables import beats, imports, requests, salts
@@ -106,7 +107,7 @@ class Calls(Transactions):
 
     def imported_at(self) -> datetime | None:
         """When an import was last finished."""
-        with self._read() as connection:
+        with self._read(Access.GLANCE) as connection:
             last: datetime | None = connection.execute(queries.IMPORTED_AT).scalar()
             return last
 
@@ -132,19 +133,19 @@ class Calls(Transactions):
 
     def open_requests(self, since: datetime) -> tuple[Request, ...]:
         """Customers' calls created at or after `since` that were last seen unfinished."""
-        with self._read() as connection:
+        with self._read(Access.GLANCE) as connection:
             found = connection.execute(queries.OPEN_REQUESTS, {"since": since})
             return tuple(request_of(row) for row in found.mappings())
 
     def salt(self) -> bytes:
         """What hashes of inputs are salted with in this ledger, and in no other."""
-        with self._read() as connection:
+        with self._read(Access.GLANCE) as connection:
             return bytes(connection.execute(sa.select(salts.c.salt)).scalar_one())
 
     def newest_request_at(self, since: datetime | None = None) -> datetime | None:
         """Creation of the newest customer call on record that was seen; of those since then."""
         asked = {"since": since or BEGINNING}
-        with self._read() as connection:
+        with self._read(Access.GLANCE) as connection:
             newest: datetime | None = connection.execute(queries.NEWEST_REQUEST_AT, asked).scalar()
             return newest
 

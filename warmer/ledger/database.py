@@ -19,6 +19,7 @@ OPTION = "ledger_access"
 class Access(StrEnum):
     """What a transaction does, and so what may go on beside it."""
 
+    GLANCE = "glance"  # asks one thing, which sees one instant by itself
     READ = "read"  # sees the ledger as it was at one instant; holds nobody up
     ALONE = "alone"  # decides by what it reads: from its begin to its end nobody else writes
     BESIDE = "beside"  # changes rows of its own and adds to sums: others that do so may too

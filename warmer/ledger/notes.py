@@ -23,7 +23,7 @@ class Notebook(Transactions):
 
     def note(self, name: str) -> str:
         """What is kept under `name`; empty where nothing is."""
-        with self._read() as connection:
+        with self._read(Access.GLANCE) as connection:
             return connection.execute(_NOTE, {"sought": name}).scalar() or ""
 
     def change_note(self, name: str, change: Callable[[str, float], tuple[str, T]]) -> T:

@@ -118,7 +118,8 @@ class PostgresDatabase:
     def _on_begin(self, connection: sa.Connection) -> None:
         # At once with the lock: each way to the server and back takes as long as what is asked there.
         driver: Any = connection.connection.dbapi_connection
-        driver.execute(self._begin[access_of(connection)], prepare=False)
+        if (begin := self._begin.get(access_of(connection))) is not None:
+            driver.execute(begin, prepare=False)
 
     @cached_property
     def _begin(self) -> Mapping[Access, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import IntEnum
 from functools import cache
@@ -33,7 +33,7 @@ def ran(table: sa.Table) -> sa.ColumnElement[bool]:
 
 LAST_ENDS_BEFORE = sa.union_all(
     *(
-        sa.select(sa.func.max(table.c.completed_at)).where(
+        sa.select(sa.func.max(table.c.completed_at).label("at")).where(
             table.c.model == _MODEL, table.c.completed_at <= sa.bindparam("moment", type_=Instant), ran(table)
         )
         for table, _ in _TABLES
@@ -62,7 +62,7 @@ USES = sa.union_all(
 
 
 class Fact(IntEnum):
-    """What a row of `HISTORY` tells."""
+    """What a row of `HISTORY`, `GLANCE` or `BEFORE` tells."""
 
     SLOTS = 1  # `number`
     OPEN_SLOT = 2  # `number`
@@ -71,26 +71,59 @@ class Fact(IntEnum):
     LAST_END = 5
     RUNNING = 6
     WARM_WAIT = 7  # `number`, of what was `at`
+    IMPORTED = 8  # `at`
+    FIND = 9  # the columns of `rows.evidence_of`
+    CALL = 10  # `at`
+    USE = 11  # the columns of `rows.use_of`
+    END_BEFORE = 12  # `at`
 
 
-def _rows(fact: Fact, query: sa.Select[Any]) -> sa.Select[Any]:
-    """Its one or two columns, of which `at` and `number` are told by name."""
-    found = query.subquery()
-    at, number = (found.c.get(name, sa.null()) for name in ("at", "number"))
-    return sa.select(
-        sa.literal_column(str(int(fact))).label("fact"),
-        sa.cast(at, Instant).label("at"),
-        sa.cast(number, sa.Float).label("number"),
+_COLUMNS = {"at": Instant, "number": sa.Float}
+_FIND = {"gap_s": sa.Float, "wait_s": sa.Float, "verdict": sa.Text, "version": sa.Text, "price": sa.Text}
+_USE = {
+    "prediction_id": sa.Text,
+    "status": sa.Text,
+    "created_at": Instant,
+    "started_at": Instant,
+    "completed_at": Instant,
+    "wait_s": sa.Float,
+}
+_Parts = tuple[tuple[Fact, sa.Select[Any] | sa.CompoundSelect[Any]], ...]
+
+
+def _told(parts: _Parts, columns: Mapping[str, Any]) -> sa.CompoundSelect[Any]:
+    """One statement: each has a price of its own, and these are asked for several times a beat.
+
+    A part's columns are told by name; what it does not have is null.
+    """
+    found = [(fact, query.subquery().c) for fact, query in parts]
+    return sa.union_all(
+        *(
+            sa.select(
+                sa.literal_column(str(int(fact))).label("fact"),
+                *(sa.cast(has.get(name, sa.null()), kind).label(name) for name, kind in columns.items()),
+            )
+            for fact, has in found
+        )
     )
 
 
-# One statement: each has a price of its own, and these are asked for several times a beat.
-HISTORY = sa.union_all(
-    _rows(Fact.SLOTS, sa.select(sa.func.max(beats.c.slot).label("number")).where(beats.c.model == _MODEL)),
-    _rows(Fact.OPEN_SLOT, sa.select(beats.c.slot.label("number")).where(_IS_OPEN)),
+_WARM_WAITS: _Parts = tuple(
+    (
+        Fact.WARM_WAIT,
+        sa.select(at.label("at"), table.c.wait_s.label("number"))
+        .where(table.c.model == _MODEL, table.c.wait_s.is_not(None), table.c.verdict != Verdict.COLD.value)
+        .order_by(at.desc())
+        .limit(BASELINE_WAITS),
+    )
+    for table, at in _TABLES
+)
+_PARTS: _Parts = (
+    (Fact.SLOTS, sa.select(sa.func.max(beats.c.slot).label("number")).where(beats.c.model == _MODEL)),
+    (Fact.OPEN_SLOT, sa.select(beats.c.slot.label("number")).where(_IS_OPEN)),
     # The last by its slot: stamps are the provider's, and may be of a clock that was wrong.
     *(
-        _rows(
+        (
             fact,
             sa.select(at.label("at"))
             .where(beats.c.model == _MODEL, beats.c.created_at.is_not(None))
@@ -99,36 +132,29 @@ HISTORY = sa.union_all(
         )
         for fact, at in ((Fact.LAST_BEAT, beats.c.created_at), (Fact.LAST_CLAIM, beats.c.claimed_at))
     ),
-    _rows(
+    (
         Fact.LAST_END,
         sa.select(beats.c.completed_at.label("at"))
         .where(beats.c.model == _MODEL, beats.c.completed_at.is_not(None), ran(beats))
         .order_by(beats.c.slot.desc())
         .limit(1),
     ),
-    _rows(
+    (
         Fact.LAST_END,
         sa.select(sa.func.max(requests.c.completed_at).label("at")).where(requests.c.model == _MODEL, ran(requests)),
     ),
     # By having no end, which few of a model's calls have and an index knows; the newest of them is sought by the
     # caller, because a MAX would lead SQLite to go through all calls by time.
-    _rows(
+    (
         Fact.RUNNING,
         sa.select(requests.c.created_at.label("at")).where(
             requests.c.model == _MODEL, requests.c.completed_at.is_(None), requests.c.status.in_(OPEN)
         ),
     ),
-    *(
-        _rows(
-            Fact.WARM_WAIT,
-            sa.select(at.label("at"), table.c.wait_s.label("number"))
-            .where(table.c.model == _MODEL, table.c.wait_s.is_not(None), table.c.verdict != Verdict.COLD.value)
-            .order_by(at.desc())
-            .limit(BASELINE_WAITS),
-        )
-        for table, at in _TABLES
-    ),
+    *_WARM_WAITS,
 )
+HISTORY = _told(_PARTS, _COLUMNS)
+BEFORE = _told(((Fact.USE, USES), (Fact.END_BEFORE, LAST_ENDS_BEFORE), *_WARM_WAITS), _COLUMNS | _USE)
 OPEN_BEAT = sa.select(beats).where(_IS_OPEN).order_by(beats.c.slot)
 OPEN_BEATS = sa.select(beats).where(beats.c.status.is_(None)).order_by(beats.c.claimed_at)
 _IS_SINCE = requests.c.created_at >= sa.bindparam("since", type_=Instant)
@@ -162,6 +188,20 @@ _met = sa.union_all(
     )
 ).subquery()
 EVIDENCE = sa.select(_met).order_by(_met.c.at.desc()).limit(sa.bindparam("limit", type_=sa.Integer))
+IMPORTED_AT = sa.select(sa.func.max(imports.c.finished_at).label("at"))
+_CALL_AT = sa.select(requests.c.created_at.label("at")).where(requests.c.model == _MODEL)
+_AFTER = sa.bindparam("after", type_=Instant)
+_AFTERWARDS = _CALL_AT.where(requests.c.created_at > _AFTER)
+CALL_TIMES = _AFTERWARDS.order_by(requests.c.created_at)
+_BEFORE = (
+    _CALL_AT.where(requests.c.created_at <= _AFTER)
+    .order_by(requests.c.created_at.desc())
+    .limit(sa.bindparam("before", type_=sa.Integer))
+)
+GLANCE = _told(
+    (*_PARTS, (Fact.IMPORTED, IMPORTED_AT), (Fact.FIND, EVIDENCE), (Fact.CALL, _AFTERWARDS), (Fact.CALL, _BEFORE)),
+    _COLUMNS | _FIND,
+)
 
 
 @cache
@@ -219,19 +259,6 @@ def _slots(table: sa.Table, at: sa.ColumnElement[Any], is_beat: int) -> sa.Selec
 
 
 MARKS = sa.union_all(*(_slots(table, at, int(table is beats)) for table, at in _TABLES))
-_AFTER = sa.bindparam("after", type_=Instant)
-CALL_BEFORE = (
-    sa.select(requests.c.created_at)
-    .where(requests.c.model == _MODEL, requests.c.created_at <= _AFTER)
-    .order_by(requests.c.created_at.desc())
-    .limit(1)
-)
-CALL_TIMES = (
-    sa.select(requests.c.created_at)
-    .where(requests.c.model == _MODEL, requests.c.created_at > _AFTER)
-    .order_by(requests.c.created_at)
-)
-
 _IS = sa.and_(
     beats.c.model == sa.bindparam("of_model"),
     beats.c.slot == sa.bindparam("of_slot"),
@@ -242,9 +269,31 @@ _SOUGHT = sa.bindparam("sought", type_=sa.Text)
 _is_given_up = sa.and_(
     beats.c.status == Status.UNKNOWN.value, beats.c.completed_at.is_(None), beats.c.cost_micros.is_(None)
 )
-CLAIMED = sa.select(beats.c.claimed_at, beat_at.label("at")).where(_IS)
-OF_ANOTHER = sa.select(beats.c.slot).where(beats.c.prediction_id == _SOUGHT, sa.not_(_IS))
-STRANGERS = sa.select(requests.c.model, requests.c.created_at).where(requests.c.prediction_id == _SOUGHT)
+
+
+class Kept(IntEnum):
+    """What a row of `KEPT_OF` is."""
+
+    OWN = 1  # the beat, of when it was claimed and `at` the hour of which it counts
+    OTHERS = 2  # another beat, which has the prediction that is sought
+    STRANGER = 3  # a customer's call that is the prediction which is sought
+
+
+def _kept(kept: Kept, table: sa.Table, at: sa.ColumnElement[Any], claimed_at: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    return sa.select(
+        sa.literal_column(str(int(kept))).label("kept"),
+        table.c.model,
+        sa.type_coerce(at, Instant).label("at"),
+        sa.cast(claimed_at, Instant).label("claimed_at"),
+    )
+
+
+CLAIMED = sa.select(beats.c.claimed_at).where(_IS)
+KEPT_OF = sa.union_all(
+    _kept(Kept.OWN, beats, beat_at, beats.c.claimed_at).where(_IS),
+    _kept(Kept.OTHERS, beats, beat_at, sa.null()).where(beats.c.prediction_id == _SOUGHT, sa.not_(_IS)),
+    _kept(Kept.STRANGER, requests, requests.c.created_at, sa.null()).where(requests.c.prediction_id == _SOUGHT),
+)
 SENT = sa.update(beats).where(_IS, beats.c.status.is_(None))
 FOUND = sa.update(beats).where(_IS, _is_given_up)
 # Whoever sent it knows better than who gave it up for lost, by a clock that was ahead.
@@ -269,7 +318,6 @@ VERDICTS = (
     .order_by(beat_at.desc(), beats.c.slot.desc())
     .limit(sa.bindparam("limit", type_=sa.Integer))
 )
-IMPORTED_AT = sa.select(sa.func.max(imports.c.finished_at))
 WAS_TOLD = requests.c.status == Status.UNKNOWN.value
 """Whether nobody has seen a call but who made it."""
 NEWEST_REQUEST_AT = (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -24,7 +25,7 @@ from warmer.core.beat import (
 )
 from warmer.core.budget import Limit, Spending, in_the_way
 from warmer.core.floor import Floor, Spell
-from warmer.core.history import Evidence, History
+from warmer.core.history import Before, Evidence, Glance, History
 from warmer.core.past import LONGEST_USE
 from warmer.core.price import Cost, Price
 from warmer.core.rollup import hour_of
@@ -37,7 +38,7 @@ from warmer.ledger.calls import Calls
 from warmer.ledger.database import Access
 from warmer.ledger.money import add_up, spendings
 from warmer.ledger.notes import Notebook
-from warmer.ledger.queries import Fact
+from warmer.ledger.queries import Fact, Kept
 from warmer.ledger.rows import (
     cost_columns,
     dump_request,
@@ -51,6 +52,9 @@ from warmer.ledger.rows import (
 from warmer.ledger.spells import OPEN_FLOORS, keep_spell, spells_of
 from warmer.ledger.sums import BEGINNING, Kind, touch
 from warmer.ledger.tables import beat_at, beats, floors, requests, ticks
+
+_Rows = Mapping[int, Sequence[sa.Row[Any]]]
+"""By what they tell: `Fact` or `Kept`."""
 
 
 class SqlLedger(Archive, Calls, Notebook):
@@ -85,32 +89,27 @@ class SqlLedger(Archive, Calls, Notebook):
 
     def sent(self, key: BeatKey, prediction: Prediction) -> bool:
         """The provider accepted the beat. False, and nothing is changed, where the prediction is another beat's."""
-        asked = {**_of(key), "sought": prediction.id}
         facts = {**_of(key), "prediction_id": prediction.id, "created_at": prediction.created_at}
         with self._write(Access.BESIDE) as connection:
-            if connection.execute(queries.OF_ANOTHER, asked).first() is not None:
+            kept = _kept_of(connection, key, prediction.id)
+            if kept[Kept.OTHERS]:
                 return False
-            self._claim_back(connection, prediction.id)
+            self._claim_back(connection, prediction.id, kept)
             if not connection.execute(queries.SENT, facts).rowcount:
-                self._touch_beats(connection, key, prediction.created_at)
+                self._touch_beat(connection, kept, prediction.created_at)
                 connection.execute(queries.FOUND, facts)
             return True
 
-    def _claim_back(self, connection: sa.Connection, prediction_id: str) -> None:
+    def _claim_back(self, connection: sa.Connection, prediction_id: str, kept: _Rows) -> None:
         """The account's list may have shown it as a stranger's before its id was known to be ours."""
-        rows = connection.execute(queries.STRANGERS, {"sought": prediction_id}).all()
-        if rows:
-            touch(connection, self._insert, Kind.REQUESTS, [(row.model, row.created_at) for row in rows])
+        if rows := kept[Kept.STRANGER]:
+            touch(connection, self._insert, Kind.REQUESTS, [(row.model, row.at) for row in rows])
             connection.execute(sa.delete(requests).where(requests.c.prediction_id == prediction_id))
 
-    def _touch_beats(self, connection: sa.Connection, key: BeatKey, *more: datetime) -> datetime | None:
-        """The beat is changed, and counts to the hour of `more` from now on, too. Returns when it was claimed."""
-        row = connection.execute(queries.CLAIMED, _of(key)).first()
-        if row is None:
-            return None
-        touch(connection, self._insert, Kind.BEATS, [(key.model, at) for at in (row.at, *more)])
-        claimed_at: datetime = row.claimed_at
-        return claimed_at
+    def _touch_beat(self, connection: sa.Connection, kept: _Rows, *more: datetime) -> None:
+        """The beat is changed, and counts to the hour of `more` from now on, too."""
+        for row in kept[Kept.OWN]:
+            touch(connection, self._insert, Kind.BEATS, [(row.model, at) for at in (row.at, *more)])
 
     def finish(self, key: BeatKey, observation: Observation, settled: Mapping[str, Cost] | None = None) -> bool:
         """Record how the beat ended, and what earlier ones are known to have cost. False where that was on record."""
@@ -138,13 +137,15 @@ class SqlLedger(Archive, Calls, Notebook):
         }
         # What an earlier beat cost is changed by what it was.
         with self._write(Access.ALONE if settled else Access.BESIDE) as connection:
+            kept = _kept_of(connection, key, observation.prediction_id)
             if observation.prediction_id:
-                self._claim_back(connection, observation.prediction_id)
-            claimed_at = self._touch_beats(connection, key, observation.created_at)
+                self._claim_back(connection, observation.prediction_id, kept)
+            self._touch_beat(connection, kept, observation.created_at)
             end = {**_of(key), **facts, "is_seen": not may_be_out}
             is_news = connection.execute(queries.FINISH, end).rowcount == 1
-            if is_news and micros and claimed_at is not None:
-                add_up(connection, self._insert, key.model, claimed_at, micros)
+            if is_news and micros:
+                for own in kept[Kept.OWN]:
+                    add_up(connection, self._insert, key.model, own.claimed_at, micros)
             for prediction_id, cost in (settled or {}).items() if is_news else ():
                 self._settle_cost(connection, prediction_id, cost)
             return is_news
@@ -167,27 +168,43 @@ class SqlLedger(Archive, Calls, Notebook):
 
     def open_beats(self) -> tuple[OpenBeat, ...]:
         """Beats that were claimed and are not finished, oldest first."""
-        with self._read() as connection:
+        with self._read(Access.GLANCE) as connection:
             return tuple(open_beat_of(row) for row in connection.execute(queries.OPEN_BEATS).mappings())
 
     def history(self, model: str) -> History:
         """What is known of one model."""
-        asked = {"model": model}
-        with self._read() as connection:
-            told: dict[int, list[sa.Row[Any]]] = {fact: [] for fact in Fact}
-            for row in connection.execute(queries.HISTORY, asked):
-                told[row.fact].append(row)
-            open_row = connection.execute(queries.OPEN_BEAT, asked).mappings().first() if told[Fact.OPEN_SLOT] else None
-        waits = sorted(told[Fact.WARM_WAIT], key=lambda row: row.at, reverse=True)
-        return History(
-            slots=int(told[Fact.SLOTS][0].number or 0),
-            open_beat=open_beat_of(open_row) if open_row else None,
-            last_beat_at=_latest(told[Fact.LAST_BEAT]),
-            last_claim_at=_latest(told[Fact.LAST_CLAIM]),
-            last_activity=_latest(told[Fact.LAST_END]),
-            running_since=_latest(told[Fact.RUNNING]),
-            warm_waits=tuple(row.number for row in waits[:BASELINE_WAITS]),
+        return _history(*self._told(queries.HISTORY, {"model": model}))
+
+    def glance(
+        self,
+        model: str,
+        *,
+        finds_since: datetime | None = None,
+        finds: int,
+        calls_after: datetime | None = None,
+        and_one_before: bool = False,
+    ) -> Glance:
+        """The history of one model, and what else has come to light of it, at one instant."""
+        asked = {"model": model, "since": finds_since or BEGINNING, "limit": finds, "after": calls_after or BEGINNING}
+        told, open_beat = self._told(queries.GLANCE, {**asked, "before": int(and_one_before)})
+        evidence = [evidence_of(row._mapping) for row in reversed(told[Fact.FIND])]
+        return Glance(
+            history=_history(told, open_beat),
+            imported_at=_latest(told[Fact.IMPORTED]),
+            evidence=tuple(sorted(evidence, key=lambda one: one.at)),
+            calls=tuple(sorted(row.at for row in told[Fact.CALL])),
         )
+
+    def _told(self, query: sa.CompoundSelect[Any], asked: Mapping[str, Any]) -> tuple[_Rows, OpenBeat | None]:
+        """The rows of `query`, and the beat that is out, at one instant."""
+        with self._read(Access.GLANCE) as connection:
+            told = _by_kind(connection.execute(query, asked))
+        if not told[Fact.OPEN_SLOT]:
+            return told, None
+        with self._read() as connection:
+            told = _by_kind(connection.execute(query, asked))
+            row = connection.execute(queries.OPEN_BEAT, {"model": asked["model"]}).mappings().first()
+            return told, open_beat_of(row) if row else None
 
     def known_beats(self, prediction_ids: Iterable[str]) -> frozenset[str]:
         """Those of the ids that are beats of ours."""
@@ -210,19 +227,19 @@ class SqlLedger(Archive, Calls, Notebook):
     def latest_beat(self, model: str, *, sent: bool = False) -> Observation | None:
         """The finished beat of `model` that was created last. `sent`: of those that reached the provider."""
         query = queries.LATEST_SENT if sent else queries.LATEST_BEAT
-        with self._read() as connection:
+        with self._read(Access.GLANCE) as connection:
             row = connection.execute(query, {"model": model}).mappings().first()
             return observation_of(row) if row else None
 
     def latest_beats(self, model: str, count: int) -> tuple[Observation, ...]:
         """The last `count` finished beats of `model`, the newest first."""
-        with self._read() as connection:
+        with self._read(Access.GLANCE) as connection:
             rows = connection.execute(queries.LATEST_BEATS, {"model": model, "limit": count}).mappings()
             return tuple(observation_of(row) for row in rows)
 
     def verdicts(self, model: str, count: int) -> tuple[Verdict, ...]:
         """What the last beats of `model` found, the newest first: of those that could tell, and were no probes."""
-        with self._read() as connection:
+        with self._read(Access.GLANCE) as connection:
             rows = connection.execute(queries.VERDICTS, {"model": model, "limit": count})
             return tuple(Verdict(row.verdict) for row in rows)
 
@@ -232,45 +249,48 @@ class SqlLedger(Archive, Calls, Notebook):
         """Beats and calls of `model` that were waiting or running at some time from `start` to `end`."""
         # Nothing runs longer than the provider allows, which makes an index range of the earliest.
         asked = {"model": model, "earliest": start - LONGEST_USE, "start": start, "end": end}
-        with self._read() as connection:
+        with self._read(Access.GLANCE) as connection:
             found = [use_of(row) for row in connection.execute(queries.USES, asked).mappings()]
         return tuple(sorted(found, key=lambda use: use.created_at))
 
-    def last_activity_before(self, model: str, moment: datetime) -> datetime | None:
-        """End of the model's last use that had ended by `moment`; `moment` itself where one was still going on."""
-        if any(use.created_at < moment and _reaches(use, moment) for use in self.uses(model, moment, moment)):
-            return moment
-        with self._read() as connection:
-            ends = connection.execute(queries.LAST_ENDS_BEFORE, {"model": model, "moment": moment}).scalars()
-            return max((end for end in ends if end is not None), default=None)
+    def before(self, model: str, moment: datetime, reach: timedelta = timedelta(0)) -> Before:
+        """What was going on with `model` when something came at `moment`, and within `reach` before."""
+        start = moment - reach
+        asked = {"model": model, "earliest": start - LONGEST_USE, "start": start, "end": moment, "moment": moment}
+        with self._read(Access.GLANCE) as connection:
+            told = _by_kind(connection.execute(queries.BEFORE, asked))
+        uses = sorted((use_of(row._mapping) for row in told[Fact.USE]), key=lambda use: use.created_at)
+        goes_on = any(use.created_at < moment and _reaches(use, moment) for use in uses)
+        return Before(
+            uses=tuple(uses),
+            last_activity=moment if goes_on else _latest(told[Fact.END_BEFORE]),
+            warm_waits=_warm_waits(told),
+        )
 
     def evidence(self, model: str, *, since: datetime | None = None, limit: int) -> tuple[Evidence, ...]:
         """What the latest `limit` beats and calls that ended after `since` met, oldest first; unsure ones left out."""
         asked = {"model": model, "since": since or BEGINNING, "limit": limit}
-        with self._read() as connection:
+        with self._read(Access.GLANCE) as connection:
             rows = connection.execute(queries.EVIDENCE, asked).mappings().all()
         return tuple(map(evidence_of, reversed(rows)))
 
-    def call_times(
-        self, model: str, *, after: datetime | None = None, and_one_before: bool = False
-    ) -> tuple[datetime, ...]:
-        """When customers called `model`, later than `after`, in order; and the last time up to then."""
-        asked = {"model": model, "after": after or BEGINNING}
-        with self._read() as connection:
-            before = connection.execute(queries.CALL_BEFORE, asked).scalars() if and_one_before else ()
-            return (*before, *connection.execute(queries.CALL_TIMES, asked).scalars())
+    def call_times(self, model: str, *, after: datetime | None = None) -> tuple[datetime, ...]:
+        """When customers called `model`, later than `after`, in order."""
+        with self._read(Access.GLANCE) as connection:
+            asked = {"model": model, "after": after or BEGINNING}
+            return tuple(connection.execute(queries.CALL_TIMES, asked).scalars())
 
     # -- floors ------------------------------------------------------------------------------------------------------
 
     def floor(self, deployment: str) -> Floor | None:
         """The latest raise of that deployment's floor, whether it has ended or not."""
-        with self._read() as connection:
+        with self._read(Access.GLANCE) as connection:
             row = connection.execute(queries.FLOOR, {"deployment": deployment}).mappings().first()
             return floor_of(row) if row else None
 
     def open_floors(self) -> tuple[Floor, ...]:
         """The raises that have not ended."""
-        with self._read() as connection:
+        with self._read(Access.GLANCE) as connection:
             return tuple(floor_of(row) for row in connection.execute(OPEN_FLOORS).mappings())
 
     def keep_floor(
@@ -350,6 +370,35 @@ class SqlLedger(Archive, Calls, Notebook):
         """Write the schema's revision over itself: through to disk, as a claim is."""
         with self._write() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
+
+
+def _kept_of(connection: sa.Connection, key: BeatKey, prediction_id: str | None) -> _Rows:
+    """What is on record of a beat, and of the prediction that it is."""
+    return _by_kind(connection.execute(queries.KEPT_OF, {**_of(key), "sought": prediction_id}))
+
+
+def _by_kind(rows: Iterable[sa.Row[Any]]) -> _Rows:
+    by_kind = defaultdict[int, list[sa.Row[Any]]](list)
+    for row in rows:
+        by_kind[row[0]].append(row)
+    return by_kind
+
+
+def _history(told: _Rows, open_beat: OpenBeat | None) -> History:
+    return History(
+        slots=int(told[Fact.SLOTS][0].number or 0),
+        open_beat=open_beat,
+        last_beat_at=_latest(told[Fact.LAST_BEAT]),
+        last_claim_at=_latest(told[Fact.LAST_CLAIM]),
+        last_activity=_latest(told[Fact.LAST_END]),
+        running_since=_latest(told[Fact.RUNNING]),
+        warm_waits=_warm_waits(told),
+    )
+
+
+def _warm_waits(told: _Rows) -> tuple[float, ...]:
+    waits = sorted(told[Fact.WARM_WAIT], key=lambda row: row.at, reverse=True)
+    return tuple(row.number for row in waits[:BASELINE_WAITS])
 
 
 def _of(key: BeatKey) -> dict[str, Any]:

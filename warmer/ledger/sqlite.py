@@ -176,7 +176,10 @@ def _on_connect(connection: sqlite3.Connection, _: Any) -> None:
 
 
 def _on_begin(connection: sa.Connection) -> None:
+    access = access_of(connection)
+    if access is Access.GLANCE:
+        return
     # A writer takes its lock at once: upgrading from a read would fail instead of waiting. There is one at a time.
     # To the driver itself: a statement of SQLAlchemy's takes longer than what most transactions are begun for.
     driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
-    driver.execute("BEGIN" if access_of(connection) is Access.READ else "BEGIN IMMEDIATE")
+    driver.execute("BEGIN" if access is Access.READ else "BEGIN IMMEDIATE")

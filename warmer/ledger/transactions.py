@@ -34,12 +34,12 @@ class Transactions:
             yield connection
 
     @contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
+    def _read(self, access: Access = Access.READ) -> Iterator[sa.Connection]:
         if (reading := getattr(self._here, "reading", None)) is not None:
             yield reading
             return
         # Committed in the end: of one that is rolled back psycopg would forget the statements it has prepared.
-        with explained(self._database), self._by_access[Access.READ].begin() as connection:
+        with explained(self._database), self._by_access[access].begin() as connection:
             yield connection
 
     @contextmanager

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # heavy, and here only named
     from warmer.core.board import Calls, Marks, Met
     from warmer.core.budget import Limit, Spending
     from warmer.core.floor import Floor, Spell
-    from warmer.core.history import Evidence, History
+    from warmer.core.history import Before, Evidence, Glance, History
     from warmer.core.listing import Import
     from warmer.core.price import Cost, Price
     from warmer.core.rollup import BeatSums, CallSums
@@ -87,6 +87,21 @@ class Ledger(Notes, Protocol):
         """What is known of one model, for `core.state.fold`."""
         ...
 
+    def glance(
+        self,
+        model: str,
+        *,
+        finds_since: datetime | None = None,
+        finds: int,
+        calls_after: datetime | None = None,
+        and_one_before: bool = False,
+    ) -> Glance:
+        """`history`, `imported_at`, `evidence` and `call_times` at one instant, in one way to the ledger and back.
+
+        `finds`: so many of the latest. `and_one_before`: the last call up to `calls_after`, too.
+        """
+        ...
+
     def known_beats(self, prediction_ids: Iterable[str]) -> frozenset[str]:
         """Those of the ids that are beats of ours."""
         ...
@@ -134,8 +149,8 @@ class Ledger(Notes, Protocol):
         """Beats and calls of `model` that were waiting or running at some time from `start` to `end`."""
         ...
 
-    def last_activity_before(self, model: str, moment: datetime) -> datetime | None:
-        """End of the model's last use that had ended by `moment`; `moment` itself where one was still going on."""
+    def before(self, model: str, moment: datetime, reach: timedelta = timedelta(0)) -> Before:
+        """What was going on with `model` when something came at `moment`: its uses at some time of `reach` before."""
         ...
 
     def salt(self) -> bytes:
@@ -153,10 +168,8 @@ class Ledger(Notes, Protocol):
         """
         ...
 
-    def call_times(
-        self, model: str, *, after: datetime | None = None, and_one_before: bool = False
-    ) -> tuple[datetime, ...]:
-        """When customers called `model`, later than `after`, in order; `and_one_before` that, where there is one."""
+    def call_times(self, model: str, *, after: datetime | None = None) -> tuple[datetime, ...]:
+        """When customers called `model`, later than `after`, in order."""
         ...
 
     def floor(self, deployment: str) -> Floor | None:
