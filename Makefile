@@ -43,6 +43,10 @@ $(VENV)/.fuzz: $(STAMP)
 fuzz: $(VENV)/.fuzz  ## what reads foreign bytes, for two minutes, or longer by hand: make fuzz MINUTES=30
 	$(BIN)/python tests/fuzz $(if $(MINUTES),--minutes $(MINUTES))
 
+.PHONY: quietly
+quietly: $(VENV)/.fuzz  ## the same, behind all else
+	nice -n 19 $(MAKE) fuzz
+
 lab: $(STAMP)  ## the ways in, validated by the tools of their hosts (installs Debian packages: run as root)
 	bash tests/lab/run
 

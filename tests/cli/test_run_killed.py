@@ -11,7 +11,7 @@ from harness.kills import Tally, crew, crew_models, lone, lone_models, world
 from harness.postgres import Server
 from harness.processes import Sandbox
 
-LONE, SIDE_BY_SIDE, SPEED = 13, 3, 10.0
+LONE, SIDE_BY_SIDE, SPEED = 8, 3, 10.0
 SHARED, COUNT, EVERY_S = 5, 12, 4.0
 
 

@@ -163,6 +163,7 @@ def test_views_of_many_models_are_made_in_another_process_and_are_the_same(
         board._kept.clear()
         with monkeypatch.context() as patch:
             patch.setattr("warmer.engine.board._FEW", 0)
+            patch.setattr("warmer.engine.board._PAINTED_S", 0.0)
             there = await seen()
             assert LLAMA in await board.overview(overview_page)
             assert await board.events(_process) != os.getpid()
@@ -181,6 +182,26 @@ def test_views_of_many_models_are_made_in_another_process_and_are_the_same(
         return replace(view, now=nothing, idle_timeout=None) if isinstance(view, Line) else view
 
     staged(db, scene)
+
+
+def test_what_takes_long_of_many_models_begins_once_the_page_is_there(
+    db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warmer.engine.board._FEW", 0)
+
+    async def scene(board: Board, ledger: Any, clock: VirtualClock) -> None:
+        asked = list[str]()
+        monkeypatch.setattr(board._slow, "do", lambda work: asked.append(work) or _nothing())
+        assert (await board.model(itself, LLAMA)).steps is None
+        assert asked == []
+        await clock.sleep(3)
+        assert len(asked) == 2  # the steps, and what was spared
+
+    staged(db, scene, seconds=600)
+
+
+async def _nothing() -> None:
+    return None
 
 
 def _process(_: EventsView) -> int:
