@@ -163,7 +163,7 @@ def test_views_of_many_models_are_made_in_another_process_and_are_the_same(
         board._kept.clear()
         with monkeypatch.context() as patch:
             patch.setattr("warmer.engine.board._FEW", 0)
-            patch.setattr("warmer.engine.board._PAINTED_S", 0.0)
+            patch.setattr("warmer.engine.board.PAINTED_S", 0.0)
             there = await seen()
             assert LLAMA in await board.overview(overview_page)
             assert await board.events(_process) != os.getpid()

@@ -32,7 +32,7 @@ from warmer.core.spec import ModelSpec, Spec
 from warmer.engine import board_views as views
 from warmer.engine.board_views import File, Shown
 from warmer.engine.console import Console
-from warmer.engine.counsel import Counsellor
+from warmer.engine.counsel import PAINTED_S, Counsellor
 from warmer.engine.desk import Desk
 from warmer.engine.fleet import Fleet
 from warmer.engine.journal import Journal
@@ -53,8 +53,6 @@ _FEW = 4 * MODELS_A_PAGE
 """Of so many models, each is counted each time, and views are made here: this process has the time for it."""
 _PATIENCE_S = 0.1
 """A page does not wait longer for what its next refresh will have."""
-_PAINTED_S = 2.0
-"""Of many models, what takes long begins so much later: who looks has the processors first, and sees the page."""
 _QUICK, _SLOW = 1, 5
 """How much less important than a beat views are: those that somebody waits for, and what takes long."""
 T = TypeVar("T")
@@ -245,7 +243,7 @@ class Board:
     async def _apart(self, work: Callable[[Ledger], T]) -> T | None:
         """What `work` finds in the ledger, in another process; None where it finds nothing in time."""
         if self._is_large:
-            await self._clock.sleep(_PAINTED_S)
+            await self._clock.sleep(PAINTED_S)
         try:
             return await self._slow.do(work)
         except LedgerError:

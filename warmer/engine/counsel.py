@@ -23,8 +23,8 @@ _ENOUGH_S = 30.0
 _AGAIN_S = 300.0
 """After a failure: the page looks every other second."""
 _WAITING_AT_MOST = 8
-_PAINTED_S = 2.0
-"""It is begun so much later: who looks has the processors first, and sees the page."""
+PAINTED_S = 2.0
+"""What takes long begins so much after a look: who looks has the processors first, and sees the page."""
 _BACK, _TUNED = timedelta(days=28), timedelta(days=56)
 """What `advise` and `tune` look back by default."""
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class Counsellor:
         return None
 
     async def _begin(self, work: Callable[[Ledger], Awaitable[T]]) -> T:
-        await self._clock.sleep(_PAINTED_S)
+        await self._clock.sleep(PAINTED_S)
         return await work(await self._desk.do(lambda ledger: ledger))  # which is opened anew elsewhere
 
 

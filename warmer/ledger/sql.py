@@ -247,22 +247,18 @@ class SqlLedger(Archive, Calls, Notebook):
 
     def uses(self, model: str, start: datetime, end: datetime) -> tuple[Use, ...]:
         """Beats and calls of `model` that were waiting or running at some time from `start` to `end`."""
-        # Nothing runs longer than the provider allows, which makes an index range of the earliest.
-        asked = {"model": model, "earliest": start - LONGEST_USE, "start": start, "end": end}
         with self._read(Access.GLANCE) as connection:
-            found = [use_of(row) for row in connection.execute(queries.USES, asked).mappings()]
-        return tuple(sorted(found, key=lambda use: use.created_at))
+            return _uses(connection.execute(queries.USES, _from_to(model, start, end)))
 
     def before(self, model: str, moment: datetime, reach: timedelta = timedelta(0)) -> Before:
         """What was going on with `model` when something came at `moment`, and within `reach` before."""
-        start = moment - reach
-        asked = {"model": model, "earliest": start - LONGEST_USE, "start": start, "end": moment, "moment": moment}
+        asked = {**_from_to(model, moment - reach, moment), "moment": moment}
         with self._read(Access.GLANCE) as connection:
             told = _by_kind(connection.execute(queries.BEFORE, asked))
-        uses = sorted((use_of(row._mapping) for row in told[Fact.USE]), key=lambda use: use.created_at)
+        uses = _uses(told[Fact.USE])
         goes_on = any(use.created_at < moment and _reaches(use, moment) for use in uses)
         return Before(
-            uses=tuple(uses),
+            uses=uses,
             last_activity=moment if goes_on else _latest(told[Fact.END_BEFORE]),
             warm_waits=_warm_waits(told),
         )
@@ -407,6 +403,15 @@ def _of(key: BeatKey) -> dict[str, Any]:
 
 def _latest(rows: Iterable[sa.Row[Any]]) -> datetime | None:
     return max((row.at for row in rows if row.at is not None), default=None)
+
+
+def _from_to(model: str, start: datetime, end: datetime) -> dict[str, Any]:
+    # Nothing runs longer than the provider allows, which makes an index range of the earliest.
+    return {"model": model, "earliest": start - LONGEST_USE, "start": start, "end": end}
+
+
+def _uses(rows: Iterable[sa.Row[Any]]) -> tuple[Use, ...]:
+    return tuple(sorted((use_of(row._mapping) for row in rows), key=lambda use: use.created_at))
 
 
 def _reaches(use: Use, moment: datetime) -> bool:
