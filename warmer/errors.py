@@ -129,7 +129,14 @@ class Unavailable(ProviderError):
 
 
 class Unreachable(ProviderError):
-    """No connection was made: the request certainly never arrived."""
+    """No connection was made: the request certainly never arrived.
+
+    `waited_s`: for how long that was tried. It tells how things stood so long ago, not how they stand now.
+    """
+
+    def __init__(self, message: str, waited_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.waited_s = waited_s
 
 
 class Doubtful(ProviderError):

@@ -25,7 +25,7 @@ from warmer.engine.desk import Desk
 from warmer.engine.fleet import Fleet
 from warmer.engine.heartbeat import Tick
 from warmer.engine.recovery import Recovery
-from warmer.errors import Doubtful, ProviderError
+from warmer.errors import Doubtful, ProviderError, Unreachable
 from warmer.ledger import SqlLedger, open_ledger
 from warmer.ports import RECENT_AT_MOST, Provider
 from warmer.sandbox.catalogue import MODELS, schema
@@ -103,7 +103,10 @@ class Host(WorldProvider):
         for name in (call, f"{call} {slug}"):
             if name in self.refusing:
                 self._now()
-                raise self.refusing[name]
+                error = self.refusing[name]
+                if isinstance(error, Unreachable):
+                    await asyncio.sleep(error.waited_s)
+                raise error
 
     async def describe(self, target: Target) -> Contract:
         await self._travel("describe", target.slug)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from engine.stage import BLIP, LLAMA, SDXL, Stage, fixed
+from engine.stage import BLIP, LLAMA, SDXL, Stage, fixed, when
 
 from warmer.core.beat import Reason, Status
 from warmer.errors import Unreachable
@@ -45,6 +45,27 @@ def test_a_beat_whose_deadline_comes_while_we_are_cut_off_is_told_later_and_nobo
         assert {seen.status for seen in stage.beats()} == {Status.SUCCEEDED}
         assert {seen.prediction_id for seen in stage.beats()} == {call.id for call in stage.created()}
         assert len(said(lines, Event.ACCOUNT_RESUMED)) == 1
+
+    run(scene())
+
+
+def test_a_connection_that_was_begun_in_an_outage_and_is_given_up_after_it_is_no_news(
+    db: Path, lines: list[Any]
+) -> None:
+    async def scene() -> None:
+        stage = Stage(db, fixed(BLIP, 60), fixed(LLAMA, 60))
+        stage.start()
+        await stage.until(150)
+        stage.host.refusing |= {f"create {BLIP}": CUT, f"create {LLAMA}": Unreachable("no answer", waited_s=60.0)}
+        await when(lambda: said(lines, Event.ACCOUNT_PAUSED))
+        stage.host.refusing.clear()  # packets come through again, and the other waits for the answer to a lost one
+        await stage.until(600)
+        await stage.leave()
+        assert [line["event"] for line in said(lines, Event.ACCOUNT_PAUSED, Event.ACCOUNT_RESUMED)] == [
+            Event.ACCOUNT_PAUSED,
+            Event.ACCOUNT_RESUMED,
+        ]
+        assert {*stage.counted()} & BLAME == set()
 
     run(scene())
 

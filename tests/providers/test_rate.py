@@ -127,6 +127,24 @@ def test_what_a_pause_has_held_up_goes_out_evenly(virtual: Any, client: Any, req
     assert min(gaps) > 0.99 * 60 / (0.9 * 1500)
 
 
+def test_what_a_busy_machine_has_held_up_since_it_was_admitted_goes_out_evenly_and_soon(
+    virtual: Any, client: Any, request_for: Any
+) -> None:
+    throttle = Throttle(virtual, 60_000, burst=1000, body=lambda s: None)
+    replicate = client(throttle, clock=virtual, creates_per_minute=3000)
+
+    async def admitted_and_held_up(number: int) -> None:
+        await replicate.admit()
+        await virtual.sleep(20 - virtual.monotonic() if number >= 10 else 0)  # by the first ones the pace has grown
+        await replicate.create(request_for(f"acme/m{number}:v"))
+
+    asyncio.run(virtual.run(*(admitted_and_held_up(number) for number in range(90)), until=60))
+    taken = [moment for moment in throttle.taken if moment >= 20]
+    assert len(taken) == 80
+    assert sum(moment < 20.5 for moment in taken) <= 0.5 * 0.9 * 3000 / 60 + 1
+    assert max(taken) < 21.01  # held back no longer than that
+
+
 def test_admission_is_first_come_first_served(virtual: Any) -> None:
     budget, order = RateBudget(virtual, 60), list[int]()
 

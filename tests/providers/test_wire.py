@@ -7,6 +7,7 @@ import zlib
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from harness.ports import refusing_port
 
@@ -193,6 +194,19 @@ def test_where_nobody_listens_the_create_certainly_never_arrived(client: Any, re
             with pytest.raises(errors.Unreachable, match="base_url"):
                 await replicate.create(request_for())
             await replicate.close()
+
+    asyncio.run(scene())
+
+
+def test_what_was_tried_in_vain_says_for_how_long(client: Any, request_for: Any, jump: Any) -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await jump.sleep(10)
+        raise httpx.ConnectTimeout("no answer")
+
+    async def scene() -> None:
+        with pytest.raises(errors.Unreachable) as caught:
+            await client(answer).create(request_for())
+        assert caught.value.waited_s == 10
 
     asyncio.run(scene())
 

@@ -55,6 +55,7 @@ class Standing:
             before._is_over = True
         self._lifts = lifts and shared is not None
         self._is_trying = False
+        self._well_at: float = -inf if before is None else before._well_at  # when a trial showed that there is somebody
 
     async def look(self) -> None:
         """See what other processes were told. Those of `hold` and `account_hold` are as of then."""
@@ -105,7 +106,11 @@ class Standing:
                 until = now + timedelta(seconds=trouble.ends_at - self._clock.monotonic())
                 self._say_of(spec, error, until)
             return
-        kept = self._reach if isinstance(error, Unreachable) else self._account
+        kept = self._account
+        if isinstance(error, Unreachable):
+            if self._clock.monotonic() - error.waited_s < self._well_at:
+                return  # it was begun in the outage that is over
+            kept = self._reach
 
         def note(known: Trouble | None, at: float) -> tuple[Trouble, bool]:
             trouble, is_news = self._after(known, at, error)
@@ -124,6 +129,7 @@ class Standing:
             return
         if self._is_trying:
             self._is_trying = False
+            self._well_at = self._clock.monotonic()
             for kept in self._kept:
                 ended = await kept.change(_passed) if kept.trouble is not None else None
                 if ended is not None and ended.said:

@@ -177,6 +177,7 @@ class CogWire:
 
     async def _ask(self, method: str, path: str, patience_s: float, body: bytes | None = None) -> tuple[Reply, float]:
         headers = {"Content-Type": "application/json"} if body else {}
+        begun = self._clock.monotonic()
         try:
             async with (
                 asyncio.timeout(patience_s * 1.5),
@@ -193,7 +194,8 @@ class CogWire:
                 return Reply(status=response.status_code, headers=response.headers, body=value), answered
         except NEVER_SENT as exc:
             raise Unreachable(
-                f"no connection to {self._url} ({said(exc)}): start the Cog server, or correct `cog` in its entry"
+                f"no connection to {self._url} ({said(exc)}): start the Cog server, or correct `cog` in its entry",
+                waited_s=self._clock.monotonic() - begun,
             ) from None
         except (httpx.ReadTimeout, TimeoutError):
             raise Doubtful(f"{self._url} did not answer {method} {path} within {patience_s:.0f} s") from None

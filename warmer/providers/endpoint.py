@@ -287,6 +287,7 @@ class HttpEndpoint(LoneHost):
         """
         problem: ProviderError
         where = self._endpoint.origin
+        begun = self._clock.monotonic()
         self._http.cookies.clear()  # what one reply set is no part of the next request
         try:
             async with self._http.stream(
@@ -301,7 +302,10 @@ class HttpEndpoint(LoneHost):
                 body = None if text is None else _json(self._hide(text))
                 return Answer(status=response.status_code, headers=headers, body=body)
         except _NEVER_SENT as exc:
-            problem = Unreachable(f"no connection to {where} ({type(exc).__name__}). Check the network and `url`")
+            problem = Unreachable(
+                f"no connection to {where} ({type(exc).__name__}). Check the network and `url`",
+                waited_s=self._clock.monotonic() - begun,
+            )
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as exc:
             problem = Doubtful(
                 f"the reply of {where} was lost ({type(exc).__name__}): the request may have been carried out"

@@ -22,6 +22,8 @@ LONGEST_INTERVAL_S = 600.0
 _CAUGHT_UP = 2
 """Creates that may go at once: one that woke late holds up none of those behind it."""
 _MARGIN_S = 1.0  # providers round the seconds they name
+_SPACED_AT_MOST_S = 0.025
+_HELD_BACK_AT_MOST_S = 1.0
 _TINY_S = 1e-6  # below the resolution of any clock here
 _REMEMBERED = 64
 
@@ -143,6 +145,25 @@ class Pace:
             # Bursts are earned from now on: those that queued while the pace grew would else all go at once.
             self.due += (self.full_burst - self.burst) * self.interval_s
             self.burst, self.refused_at, self.probe_after_s = self.full_burst, None, PROBE_AFTER_S
+
+
+class Spacing:
+    """Spaces what was admitted one by one, and then held up together: a busy machine lets it go in one moment.
+
+    A process keeps to the limit's own pace then, and holds nothing back for more than a second.
+    """
+
+    def __init__(self, clock: Clock, per_minute: float) -> None:
+        self._clock = clock
+        self._interval_s = min(60.0 / (per_minute * HEADROOM), _SPACED_AT_MOST_S)
+        self._last = -math.inf
+
+    async def turn(self) -> None:
+        """Return when the next one may go out."""
+        now = self._clock.monotonic()
+        self._last = max(now, min(self._last + self._interval_s, now + _HELD_BACK_AT_MOST_S))
+        if self._last > now:
+            await self._clock.sleep(self._last - now)
 
 
 class RateBudget:

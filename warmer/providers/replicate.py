@@ -25,7 +25,7 @@ from warmer.ports import RECENT_AT_MOST, Clock, Notes
 from warmer.providers.deployments import Deployments, deployment_path
 from warmer.providers.hostclock import HostClock, date_of
 from warmer.providers.problems import is_wrong_version, problem_of, stated_limit
-from warmer.providers.rate import RateBudget
+from warmer.providers.rate import RateBudget, Spacing
 from warmer.providers.rate_shared import SharedRate
 from warmer.providers.replies import at, is_id, page_of, prediction_of, word
 from warmer.providers.streams import Streams
@@ -69,7 +69,7 @@ class Replicate:
         """
         self._account = account
         self._mark = hashlib.blake2b(token.encode(), digest_size=8, person=b"warmer").hexdigest()
-        self._wire = Wire(account.base_url, token, transport=transport, timeout_s=timeout_s)
+        self._wire = Wire(account.base_url, token, clock, transport=transport, timeout_s=timeout_s)
         self._streams = Streams(is_local=self._wire.is_local, tls=self._wire.tls, transport=transport)
         self._clock = clock
         self._jitter = jitter
@@ -84,6 +84,7 @@ class Replicate:
                 self._creates = before._creates
             if before._account.reads_per_minute == account.reads_per_minute:
                 self._reads = before._reads
+        self._spacing = Spacing(clock, account.creates_per_minute)
         self._theirs = HostClock(clock)
         self._cuts, self._is_cut_off = 0, False  # how often nobody was there, and whether nobody has answered since
         self._deployments = Deployments(read=self._read, change=self._once)
@@ -163,6 +164,7 @@ class Replicate:
         }
         if not request.first_token and not request.cancel_on_start:
             headers["Prefer"] = f"wait={HOLD_S}"
+        await self._spacing.turn()
         sent_at, left = self._creates.sent(), self._clock.now()
         reply = await self._send("POST", path, body=body, headers=headers)
         back = self._clock.now()
@@ -352,7 +354,8 @@ class Replicate:
         if is_silent and isinstance(failed, Unavailable) and not (path != _ACCOUNT and await self._is_there(cuts)):
             raise Unreachable(
                 f"no connection to {self._wire.host} that a reply comes back on. "
-                "Check the network, the proxy and `replicate.base_url`"
+                "Check the network, the proxy and `replicate.base_url`",
+                waited_s=self._clock.monotonic() - begun,
             )
         raise failed
 

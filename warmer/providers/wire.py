@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from warmer.errors import AccountRefused, Doubtful, ProviderError, Unreachable, UsageError
+from warmer.ports import Clock
 from warmer.version import __version__
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
@@ -49,11 +50,12 @@ class Wire:
         self,
         base_url: str,
         token: str,
+        clock: Clock,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        self._bearer = _Bearer(token)
+        self._bearer, self._clock = _Bearer(token), clock
         self._base_url, is_local = _checked(base_url)
         self.is_local = is_local
         # Making one takes long, so all connections of the account have the same. A transport brings its own.
@@ -106,6 +108,7 @@ class Wire:
         Neither carries the exception it came from: that one holds the request, and the request holds the token.
         """
         problem: ProviderError
+        begun = self._clock.monotonic()
         try:
             async with (
                 asyncio.timeout(self._total_s),
@@ -117,7 +120,8 @@ class Wire:
                 return Reply(status=response.status_code, headers=response.headers, body=_json(self._bearer.hide(text)))
         except NEVER_SENT as exc:
             problem = Unreachable(
-                f"no connection to {self.host} ({said(exc)}). Check the network, the proxy and `replicate.base_url`"
+                f"no connection to {self.host} ({said(exc)}). Check the network, the proxy and `replicate.base_url`",
+                waited_s=self._clock.monotonic() - begun,
             )
         except _ReplyError as exc:
             problem = Doubtful(f"the reply of {self.host} to {method} {path} {exc}")
