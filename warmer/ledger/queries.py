@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import IntEnum
 from functools import cache
@@ -21,14 +21,26 @@ BY_AND_BY = {"yield_per": 1000}
 _BATCH = 512
 OPEN = (Status.STARTING.value, Status.PROCESSING.value)
 """The statuses of what may still change."""
+_SURE = (Verdict.WARM.value, Verdict.COLD.value)
 _MODEL = sa.bindparam("model", type_=sa.Text)
+_NULL: sa.ColumnElement[Any] = sa.literal_column("NULL")
 _IS_OPEN = sa.and_(beats.c.model == _MODEL, beats.c.status.is_(None))
 _TABLES = ((beats, beat_at), (requests, requests.c.created_at))
 
 
+def _fixed(value: str | float) -> sa.ColumnElement[Any]:
+    """`value` in the text of a statement: what is bound is handed over, and looked at, each time."""
+    kind = sa.Text if isinstance(value, str) else sa.Integer if isinstance(value, int) else sa.Float
+    return sa.literal_column(f"'{value}'" if isinstance(value, str) else str(value), kind)
+
+
+def _is_one_of(column: sa.ColumnElement[Any], values: Iterable[str]) -> sa.ColumnElement[bool]:
+    return sa.or_(*(column == _fixed(value) for value in values))
+
+
 def ran(table: sa.Table) -> sa.ColumnElement[bool]:
     """Whether a row used its model: what was canceled or aborted before it started has used nothing."""
-    return sa.or_(table.c.started_at.is_not(None), table.c.status == Status.SUCCEEDED.value)
+    return sa.or_(table.c.started_at.is_not(None), table.c.status == _fixed(Status.SUCCEEDED.value))
 
 
 LAST_ENDS_BEFORE = sa.union_all(
@@ -96,25 +108,26 @@ def _told(parts: _Parts, columns: Mapping[str, Any]) -> sa.CompoundSelect[Any]:
 
     A part's columns are told by name; what it does not have is null.
     """
-    found = [(fact, query.subquery().c) for fact, query in parts]
-    return sa.union_all(
-        *(
-            sa.select(
-                sa.literal_column(str(int(fact))).label("fact"),
-                *(sa.cast(has.get(name, sa.null()), kind).label(name) for name, kind in columns.items()),
-            )
-            for fact, has in found
-        )
-    )
+
+    def part(fact: Fact, has: Mapping[str, sa.ColumnElement[Any]], *, is_first: bool) -> sa.Select[Any]:
+        # The first one tells of what type each column is. The text is kept short: psycopg reads a long one each time.
+        cells = [has.get(name, _NULL) for name in columns]
+        if is_first:
+            cells = [sa.cast(cell, kind).label(name) for cell, (name, kind) in zip(cells, columns.items(), strict=True)]
+        which = _fixed(int(fact))
+        return sa.select(which.label("fact") if is_first else which, *cells)
+
+    found = [(fact, dict(query.subquery(f"q{number}").c)) for number, (fact, query) in enumerate(parts)]
+    return sa.union_all(*(part(fact, has, is_first=number == 0) for number, (fact, has) in enumerate(found)))
 
 
 _WARM_WAITS: _Parts = tuple(
     (
         Fact.WARM_WAIT,
         sa.select(at.label("at"), table.c.wait_s.label("number"))
-        .where(table.c.model == _MODEL, table.c.wait_s.is_not(None), table.c.verdict != Verdict.COLD.value)
+        .where(table.c.model == _MODEL, table.c.wait_s.is_not(None), table.c.verdict != _fixed(Verdict.COLD.value))
         .order_by(at.desc())
-        .limit(BASELINE_WAITS),
+        .limit(_fixed(BASELINE_WAITS)),
     )
     for table, at in _TABLES
 )
@@ -128,7 +141,7 @@ _PARTS: _Parts = (
             sa.select(at.label("at"))
             .where(beats.c.model == _MODEL, beats.c.created_at.is_not(None))
             .order_by(beats.c.slot.desc())
-            .limit(1),
+            .limit(_fixed(1)),
         )
         for fact, at in ((Fact.LAST_BEAT, beats.c.created_at), (Fact.LAST_CLAIM, beats.c.claimed_at))
     ),
@@ -137,7 +150,7 @@ _PARTS: _Parts = (
         sa.select(beats.c.completed_at.label("at"))
         .where(beats.c.model == _MODEL, beats.c.completed_at.is_not(None), ran(beats))
         .order_by(beats.c.slot.desc())
-        .limit(1),
+        .limit(_fixed(1)),
     ),
     (
         Fact.LAST_END,
@@ -148,7 +161,7 @@ _PARTS: _Parts = (
     (
         Fact.RUNNING,
         sa.select(requests.c.created_at.label("at")).where(
-            requests.c.model == _MODEL, requests.c.completed_at.is_(None), requests.c.status.in_(OPEN)
+            requests.c.model == _MODEL, requests.c.completed_at.is_(None), _is_one_of(requests.c.status, OPEN)
         ),
     ),
     *_WARM_WAITS,
@@ -158,14 +171,14 @@ BEFORE = _told(((Fact.USE, USES), (Fact.END_BEFORE, LAST_ENDS_BEFORE), *_WARM_WA
 OPEN_BEAT = sa.select(beats).where(_IS_OPEN).order_by(beats.c.slot)
 OPEN_BEATS = sa.select(beats).where(beats.c.status.is_(None)).order_by(beats.c.claimed_at)
 _IS_SINCE = requests.c.created_at >= sa.bindparam("since", type_=Instant)
-OPEN_REQUESTS = sa.select(requests).where(requests.c.status.in_(OPEN), _IS_SINCE)
+OPEN_REQUESTS = sa.select(requests).where(_is_one_of(requests.c.status, OPEN), _IS_SINCE)
 FLOOR = (
     sa.select(floors)
     .where(floors.c.deployment == sa.bindparam("deployment", type_=sa.Text))
     .order_by(floors.c.number.desc())
-    .limit(1)
+    .limit(_fixed(1))
 )
-_met = sa.union_all(
+_MET = sa.union_all(
     *(
         sa.select(
             table.c.completed_at.label("at"),
@@ -177,17 +190,17 @@ _met = sa.union_all(
         ).where(
             table.c.model == _MODEL,
             table.c.completed_at > sa.bindparam("since", type_=Instant),
-            table.c.verdict.in_((Verdict.WARM.value, Verdict.COLD.value)),
+            _is_one_of(table.c.verdict, _SURE),
             # What says nothing of a time-out is most of a busy model's calls.
             sa.or_(
-                table.c.gap_s >= TELLS_FROM_S,
-                sa.and_(table.c.gap_s.is_(None), table.c.verdict == Verdict.COLD.value),
+                table.c.gap_s >= _fixed(TELLS_FROM_S),
+                sa.and_(table.c.gap_s.is_(None), table.c.verdict == _fixed(Verdict.COLD.value)),
             ),
         )
         for table, price in ((beats, beats.c.price), (requests, sa.null()))
     )
-).subquery()
-EVIDENCE = sa.select(_met).order_by(_met.c.at.desc()).limit(sa.bindparam("limit", type_=sa.Integer))
+)
+EVIDENCE = _MET.order_by(sa.desc("at")).limit(sa.bindparam("limit", type_=sa.Integer))
 IMPORTED_AT = sa.select(sa.func.max(imports.c.finished_at).label("at"))
 _CALL_AT = sa.select(requests.c.created_at.label("at")).where(requests.c.model == _MODEL)
 _AFTER = sa.bindparam("after", type_=Instant)
@@ -232,7 +245,7 @@ def met(limit: int, *, one: bool, only_cold_calls: bool = False) -> sa.Select[An
         ).subquery()
         which = sa.select(newest)
         if only_cold_calls and not is_beat:
-            which = which.where(newest.c.verdict == Verdict.COLD.value)
+            which = which.where(newest.c.verdict == _fixed(Verdict.COLD.value))
         parts.append(which)
     both = sa.union_all(*parts).subquery()
     return sa.select(both).order_by(both.c.at.desc()).limit(limit)
@@ -244,10 +257,10 @@ _SLOT_US = SLOT // timedelta(microseconds=1)
 def _slots(table: sa.Table, at: sa.ColumnElement[Any], is_beat: int) -> sa.Select[Any]:
     number = sa.type_coerce(at, sa.BigInteger)
     begins = number - number % sa.literal_column(str(_SLOT_US))
-    is_cold = sa.func.max(sa.case((table.c.verdict == Verdict.COLD.value, 1), else_=0))
+    is_cold = sa.func.max(sa.case((table.c.verdict == _fixed(Verdict.COLD.value), _fixed(1)), else_=_fixed(0)))
     found: Any = (
         sa.select(
-            sa.literal_column(str(is_beat)).label("is_beat"),
+            _fixed(is_beat).label("is_beat"),
             sa.type_coerce(begins, Instant).label("begins"),
             sa.func.count().label("count"),
             is_cold.label("is_cold"),
@@ -267,7 +280,7 @@ _IS = sa.and_(
 _SOUGHT = sa.bindparam("sought", type_=sa.Text)
 # Closed because nobody found it: its end, and what it cost, were never seen.
 _is_given_up = sa.and_(
-    beats.c.status == Status.UNKNOWN.value, beats.c.completed_at.is_(None), beats.c.cost_micros.is_(None)
+    beats.c.status == _fixed(Status.UNKNOWN.value), beats.c.completed_at.is_(None), beats.c.cost_micros.is_(None)
 )
 
 
@@ -281,7 +294,7 @@ class Kept(IntEnum):
 
 def _kept(kept: Kept, table: sa.Table, at: sa.ColumnElement[Any], claimed_at: sa.ColumnElement[Any]) -> sa.Select[Any]:
     return sa.select(
-        sa.literal_column(str(int(kept))).label("kept"),
+        _fixed(int(kept)).label("kept"),
         table.c.model,
         sa.type_coerce(at, Instant).label("at"),
         sa.cast(claimed_at, Instant).label("claimed_at"),
@@ -304,7 +317,7 @@ LATEST_BEAT = (
     sa.select(beats)
     .where(beats.c.model == _MODEL, beats.c.status.is_not(None))
     .order_by(beat_at.desc(), beats.c.slot.desc())
-    .limit(1)
+    .limit(_fixed(1))
 )
 LATEST_BEATS = LATEST_BEAT.limit(None).limit(sa.bindparam("limit", type_=sa.Integer))
 LATEST_SENT = LATEST_BEAT.where(beats.c.prediction_id.is_not(None))
@@ -312,19 +325,22 @@ VERDICTS = (
     sa.select(beats.c.verdict)
     .where(
         beats.c.model == _MODEL,
-        beats.c.reason != Reason.PROBE.value,
-        beats.c.verdict.in_((Verdict.WARM.value, Verdict.COLD.value)),
+        beats.c.reason != _fixed(Reason.PROBE.value),
+        _is_one_of(beats.c.verdict, _SURE),
     )
     .order_by(beat_at.desc(), beats.c.slot.desc())
     .limit(sa.bindparam("limit", type_=sa.Integer))
 )
-WAS_TOLD = requests.c.status == Status.UNKNOWN.value
+WAS_TOLD = requests.c.status == _fixed(Status.UNKNOWN.value)
 """Whether nobody has seen a call but who made it."""
 NEWEST_REQUEST_AT = (
-    sa.select(requests.c.created_at).where(sa.not_(WAS_TOLD), _IS_SINCE).order_by(requests.c.created_at.desc()).limit(1)
+    sa.select(requests.c.created_at)
+    .where(sa.not_(WAS_TOLD), _IS_SINCE)
+    .order_by(requests.c.created_at.desc())
+    .limit(_fixed(1))
 )
 # No IN: it cannot be executed for many rows at once.
-MAY_CHANGE = sa.or_(WAS_TOLD, *(requests.c.status == status for status in OPEN))
+MAY_CHANGE = sa.or_(WAS_TOLD, *(requests.c.status == _fixed(status) for status in OPEN))
 """Whether a later reading of the account's list may know more of a call."""
 
 
