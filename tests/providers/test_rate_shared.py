@@ -44,7 +44,7 @@ def rates(board: Board, count: int, per_minute: float, **more: Any) -> list[Shar
     return [SharedRate(clock(), board, "creates", per_minute, jitter=random.random, **more) for _ in range(count)]
 
 
-async def keep_sending(rate: SharedRate | RateBudget, until_s: float) -> list[float]:
+async def keep_sending(rate: SharedRate | RateBudget, until_s: float, pause_s: float = 0.0) -> list[float]:
     """When each went out."""
     loop, sent = asyncio.get_running_loop(), list[float]()
     while True:
@@ -54,6 +54,7 @@ async def keep_sending(rate: SharedRate | RateBudget, until_s: float) -> list[fl
         sent.append(loop.time())
         rate.sent()
         await rate.accepted()
+        await asyncio.sleep(pause_s)
 
 
 def test_all_together_keep_to_the_rate_and_use_it_up() -> None:
@@ -164,6 +165,24 @@ def test_whoever_sends_many_takes_some_together_and_all_stay_under_the_rate() ->
     total = sum(len(one) for one in sent)
     assert 2600 < total < 2700 + 45 + 20
     assert changes < total / 3
+
+
+def test_creates_are_taken_some_together_too_and_go_out_evenly() -> None:
+    async def scene(pause_s: float) -> tuple[list[list[float]], int]:
+        board = Board()
+        two = rates(board, 2, 3000, careful=True)
+        sent = await asyncio.gather(*(keep_sending(rate, 60, pause_s) for rate in two))
+        return sent, board.changes
+
+    sent, changes = run(scene(0.06))
+    assert changes < sum(map(len, sent)) / 2
+    sent, _ = run(scene(0))
+    assert 2500 < sum(map(len, sent)) < 2700 + 20
+    for one in sent:
+        grown = [moment for moment in one if moment > 10]
+        assert min(b - a for a, b in pairwise(grown)) > 0.99 * 60 / 2700 / 2  # none goes ahead of its turn
+    together = sorted(moment for one in sent for moment in one)
+    assert all(last - first > 0.8 for first, last in zip(together, together[50:], strict=False))
 
 
 @given(

@@ -77,12 +77,12 @@ class Pace:
         return min(second, _CAUGHT_UP) if self.careful else second
 
     def take(self, now: float, count: int = 1) -> float:
-        """Take `count` requests, or as many as go at once at most. The seconds to wait first, where they are too many.
+        """Take `count` requests. The seconds to wait first, where they are too many; 0: taken.
 
-        0: taken.
+        Beyond half a burst they are taken ahead: the next one waits for longer, and who took them spaces them.
         """
-        count = min(count, self.burst)
-        delay = max(self.held_until, self.due - (self.burst - count) * self.interval_s) - now
+        at_once = min(count, max(1, self.burst // 2))  # to wait for all of a burst would lose some of the rate
+        delay = max(self.held_until, self.due - (self.burst - at_once) * self.interval_s) - now
         if delay > _TINY_S:
             return delay
         if self.refused_at is not None and now - self.changed_at >= self.probe_after_s:

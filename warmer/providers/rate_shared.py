@@ -21,6 +21,8 @@ AT_ONCE = 10
 """As many requests are taken together at most, where they are used up: to ask for each takes longer than to send it."""
 _LEASE_S = 1.0
 """What was taken together is used by then, or given up: nobody sends it on top of what is taken later."""
+_AHEAD_S = 0.1
+"""For so long at most what one process takes ahead holds up the others."""
 _JITTER_S = 0.01
 """All who wait, wait for the same moment: without it the same process could be first every time."""
 _LOOK_AGAIN_S = 5.0
@@ -59,6 +61,7 @@ class SharedRate:
         self._jitter = jitter
         self._batch = 1  # taken together next
         self._left, self._until = 0, 0.0  # taken, and not used yet; by our own clock
+        self._next, self._apart_s = 0.0, 0.0  # when the next of those may go out, and how long after it another one
         self._turn = asyncio.Lock()
 
     @property
@@ -74,6 +77,9 @@ class SharedRate:
             while self._left <= 0 and (delay := await self._change(self._take)):
                 await self._clock.sleep(min(delay, _LOOK_AGAIN_S) + self._jitter() * _JITTER_S)
             self._left -= 1
+            if (early_s := self._next - self._clock.monotonic()) > 0:
+                await self._clock.sleep(early_s)
+            self._next = max(self._next, self._clock.monotonic()) + self._apart_s
 
     def sent(self) -> float:
         """When a request goes out that goes out now, by the clock of all; for `refused`."""
@@ -90,11 +96,13 @@ class SharedRate:
         await self._change(lambda pace, now: pace.refused(now, sent_at, wait.total_seconds(), stated))
 
     def _take(self, pace: Pace, now: float) -> float:
-        count = max(1, min(self._batch, pace.burst // 2))  # to wait for all of a burst would lose some of the rate
+        at_once = max(1, pace.burst // 2)
+        count = max(1, min(self._batch, max(at_once, int(_AHEAD_S / pace.interval_s))))
         delay = pace.take(now, count)
         if not delay:
             pace.note_sent(now)
             self._left, self._until = count, self._clock.monotonic() + _LEASE_S
+            self._next, self._apart_s = self._clock.monotonic(), pace.interval_s if count > at_once else 0.0
             self._batch = min(2 * count, AT_ONCE)
         return delay
 
