@@ -17,7 +17,8 @@ from warmer.core.beat import Reason, Verdict
 from warmer.core.board import EventsView, Line, ModelView, MoneyView, Overview, Tally
 from warmer.core.spec import PolicyName
 from warmer.core.why import WHY
-from warmer.engine.board import Board
+from warmer.engine.board import GOOD_FOR_S, Board
+from warmer.engine.counsel import PAINTED_S
 from warmer.engine.daemon import Daemon
 from warmer.engine.journal import WAITING_AT_MOST, Journal
 from warmer.log import Event, configure, get
@@ -150,8 +151,11 @@ def test_views_of_many_models_are_made_in_another_process_and_are_the_same(
 ) -> None:
     async def scene(board: Board, ledger: Any, clock: VirtualClock) -> None:
         async def seen() -> tuple[Overview, ModelView, MoneyView, EventsView]:
+            await board.overview(itself)
             await board.model(itself, LLAMA)
-            await board.events(itself)  # by now all that takes long is there
+            await asyncio.gather(*(future for _, future in board._kept.values()))
+            for key in [key for key in board._kept if isinstance(key, tuple) and key[0] in ("overview", "model")]:
+                del board._kept[key]  # what takes long is there by now
             return (
                 await board.overview(itself),
                 await board.model(itself, LLAMA),
@@ -200,11 +204,30 @@ def test_what_takes_long_of_many_models_begins_once_the_page_is_there(
     staged(db, scene, seconds=600)
 
 
+def test_the_first_look_at_many_models_does_not_wait_for_a_process_to_begin(
+    db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warmer.engine.board._FEW", 0)
+
+    async def scene(board: Board, ledger: Any, clock: VirtualClock) -> None:
+        assert await board.overview(_drawn_by) == os.getpid()
+        await clock.sleep(PAINTED_S)
+        await asyncio.gather(*(future for _, future in board._kept.values()))
+        await clock.sleep(GOOD_FOR_S)
+        assert await board.overview(_drawn_by) != os.getpid()
+
+    staged(db, scene, seconds=60)
+
+
 async def _nothing() -> None:
     return None
 
 
 def _process(_: EventsView) -> int:
+    return os.getpid()
+
+
+def _drawn_by(_: Overview) -> int:
     return os.getpid()
 
 

@@ -91,7 +91,7 @@ def _kept(sight: Sight, at: datetime) -> float:
 
 def _unseen(sight: Sight, at: datetime) -> float:
     """That a customer has called since the last look, and that what this left is there still."""
-    if sight.seen_at is None or at <= sight.seen_at:
+    if sight.seen_at is None or at <= sight.seen_at or not sight.calls_per_s:
         return 0.0
     step_s = (at - sight.seen_at).total_seconds() / _STEPS
     gone = sight.learned.idle_timeout.gone([(step + 0.5) * step_s for step in range(_STEPS)])

@@ -51,9 +51,9 @@ _TALLIED_EVERY_S = 10.0
 """How often many models are counted, while somebody looks: those that are shown are looked at each time."""
 _FEW = 4 * MODELS_A_PAGE
 """Of so many models, each is counted each time, and views are made here: this process has the time for it."""
-_PATIENCE_S = 0.1
-"""A page does not wait longer for what its next refresh will have."""
-_QUICK, _SLOW = 1, 5
+_PATIENCE_S, _AT_HAND_S = 0.1, 0.01
+"""A page does not wait longer for what its next refresh will have; of many models that has not begun by then."""
+_QUICK, _SLOW = 1, 10
 """How much less important than a beat views are: those that somebody waits for, and what takes long."""
 T = TypeVar("T")
 
@@ -130,7 +130,15 @@ class Board:
             found=len(found),
             page=page,
         )
+        if self._is_large and not self._reader.is_at_hand:
+            # A process takes a second to begin. This one has the lines in less, a few at a time.
+            asyncio.ensure_future(self._once("reader", GOOD_FOR_S, self._begin_reader)).add_done_callback(_heard)
+            return await self._here(make, draw)
         return await self._view(make, draw)
+
+    async def _begin_reader(self) -> None:
+        await self._clock.sleep(PAINTED_S)
+        await self._reader.begin()
 
     async def _model(self, draw: Callable[[ModelView], T], name: str) -> T:
         spec, detail = self._fleet.spec, await self._console.model(name)
@@ -167,6 +175,9 @@ class Board:
         """What `draw` makes of what `make` puts together; of many models in another process."""
         if self._is_large:
             return await (self._slow if takes_long else self._reader).do(partial(views.drawn, make, draw))
+        return await self._here(make, draw)
+
+    async def _here(self, make: Callable[[views.Read], Awaitable[Any]], draw: Callable[[Any], T]) -> T:
         return await asyncio.to_thread(draw, await make(self._desk.do))
 
     # -- parts of them -----------------------------------------------------------------------------------------------
@@ -201,13 +212,15 @@ class Board:
         """Of few models as they are now; of many as they were some seconds ago, and None before they were counted."""
         if len(spec.models) <= _FEW:
             return await self._count(spec)
-        counting = self._once("tally", _TALLIED_EVERY_S, lambda: self._count(spec))
+        counting = self._once("tally", _TALLIED_EVERY_S, lambda: self._count(spec, after_s=PAINTED_S))
         if self._tallied is None:
             return await self._soon(counting)
         asyncio.ensure_future(counting).add_done_callback(_heard)
         return self._tallied
 
-    async def _count(self, spec: Spec) -> Tally:
+    async def _count(self, spec: Spec, *, after_s: float = 0.0) -> Tally:
+        if after_s:
+            await self._clock.sleep(after_s)
         nows, now = await self._console.overview(), self._clock.now()
         closed = 0
         for start in range(0, len(spec.models), MODELS_A_PAGE):
@@ -253,7 +266,7 @@ class Board:
         """What `work` gives; None where that takes longer than a page waits: its next refresh has it."""
         working = asyncio.ensure_future(work)
         working.add_done_callback(_heard)
-        done, _ = await asyncio.wait({working}, timeout=_PATIENCE_S)
+        done, _ = await asyncio.wait({working}, timeout=_AT_HAND_S if self._is_large else _PATIENCE_S)
         return working.result() if done else None
 
     # -- kept for a moment -------------------------------------------------------------------------------------------
