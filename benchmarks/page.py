@@ -162,18 +162,22 @@ def asked(web: str, slugs: Sequence[str], seconds: float) -> dict[str, list[floa
     return took
 
 
-async def painted(web: str, slugs: Sequence[str], chromium: str, folder: Path) -> dict[str, list[float]]:
+def unimportant(chromium: str, folder: Path) -> Path:
+    """The same browser, which as root's would take the processors before all else."""
+    plain = ["setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice"] if os.getuid() == 0 else []
+    command = folder / "chromium"
+    command.write_text(f'#!/bin/sh\nexec {shlex.join([*plain, chromium])} "$@"\n')
+    command.chmod(0o700)
+    return command
+
+
+async def painted(web: str, slugs: Sequence[str], chromium: Path) -> dict[str, list[float]]:
     """First contentful paint, in seconds since the page was asked for."""
     from playwright.async_api import async_playwright
 
     took = defaultdict[str, list[float]](list)
     async with async_playwright() as play:
-        # Of root, it would take the processors before all else.
-        plain = ("setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice", chromium)
-        command = Path(folder, "chromium")
-        command.write_text(f'#!/bin/sh\nexec {shlex.join(plain if os.getuid() == 0 else [chromium])} "$@"\n')
-        command.chmod(0o700)
-        browser = await play.chromium.launch(executable_path=command, args=["--no-sandbox"])
+        browser = await play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         person = await browser.new_context()
         for turn in range(5):
             for view, paths in views(slugs).items():
@@ -223,7 +227,7 @@ def bench(load: Load, folder: Path, address: str | None, chromium: str | None) -
             time.sleep(SETTLED_S)
             early = lags(get(f"{web}/metrics").decode())
             took = asked(web, load.slugs, load.minutes * 60)
-            paints = asyncio.run(painted(web, load.slugs, chromium, folder)) if chromium else {}
+            paints = asyncio.run(painted(web, load.slugs, unimportant(chromium, folder))) if chromium else {}
             late = lags(get(f"{web}/metrics").decode())
     late = {bound: count - early.get(bound, 0.0) for bound, count in late.items()}
     p99 = quantile(0.99, late)
