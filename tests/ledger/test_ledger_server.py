@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from harness.postgres import GUARDED, PASSWORD, Server, server
+from psycopg import _queries as driver  # it tells nobody its limits
 
 from warmer.errors import LedgerError
 from warmer.ledger import open_ledger
@@ -49,6 +51,29 @@ def everything_in(url: str) -> list[Any]:
         ).fetchall()
         tables = [name for name, kind, _ in found if kind == "r"]
         return found + [connection.execute(f"TABLE {name}").fetchall() for name in tables]
+
+
+def test_what_is_asked_for_each_beat_is_read_by_the_driver_once(url: str, facts: Any) -> None:
+    """A longer text, or one of more values, it would go through each time: that takes longer than to run it."""
+    asked = list[tuple[str, int]]()
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        asked.append((statement, len(parameters)))
+
+    with closing(open_ledger(url)) as ledger:
+        sa.event.listen(sa.Engine, "before_cursor_execute", note)
+        try:
+            ledger.glance(facts.model, finds_since=facts.start, finds=9, calls_after=facts.start, and_one_before=True)
+            ledger.claim(facts.claim())
+            ledger.sent(facts.key(), facts.prediction())
+            ledger.before(facts.model, facts.start)
+            ledger.finish(facts.key(), facts.observation())
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert len(asked) > 6
+    for statement, values in asked:
+        assert len(statement) <= driver.MAX_CACHED_STATEMENT_LENGTH, statement
+        assert values <= driver.MAX_CACHED_STATEMENT_PARAMS, statement
 
 
 def test_a_server_that_is_away_is_said() -> None:
