@@ -34,6 +34,7 @@ class Reader:
         self._alone = asyncio.Lock()
         self._ledger: Ledger | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self._proved: subprocess.Popen[bytes] | None = None  # the one that has answered
         self._leaving: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -51,7 +52,7 @@ class Reader:
     @property
     def is_at_hand(self) -> bool:
         """Whether the process is there: what is asked of it need not wait for its beginning."""
-        return self._child is not None
+        return self._child is not None and self._child is self._proved
 
     async def begin(self) -> None:
         """Have it there for the next who looks."""
@@ -103,6 +104,7 @@ class Reader:
             ) from None
         finally:
             late.cancel()
+        self._proved = child
         return answer
 
     def _leave(self) -> None:
