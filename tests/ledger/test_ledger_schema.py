@@ -200,6 +200,16 @@ def test_one_tick_does_not_go_through_all_beats_or_calls_of_its_model(plan_of: C
     assert "SEARCH requests USING INDEX requests_by_end (model=? AND completed_at=?)" in plan  # those that have no end
 
 
+def test_what_a_model_costs_does_not_go_through_the_beats_of_others(plan_of: Callable[..., str], facts: Any) -> None:
+    own, of_all = (
+        plan_of(lambda ledger, limit=limit: ledger.spendings([limit], facts.start))
+        for limit in sorted(budget(facts), key=lambda limit: limit.cap.model is None)
+    )
+
+    assert "SEARCH beats USING INDEX beats_uncosted_of (model=? AND claimed_at>? AND claimed_at<?)" in own
+    assert "SEARCH beats USING INDEX beats_uncosted (claimed_at>? AND claimed_at<?)" in of_all
+
+
 def test_a_whole_export_is_read_in_order_and_not_sorted_first(plan_of: Callable[..., str]) -> None:
     # What came in one and the same microsecond is put in order by itself.
     for use, table in ((SqlLedger.beats, "beats"), (SqlLedger.requests, "requests")):

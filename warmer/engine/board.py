@@ -130,10 +130,6 @@ class Board:
             found=len(found),
             page=page,
         )
-        if self._is_large and not self._reader.is_at_hand:
-            # A process takes a second to begin. This one has the lines in less, a few at a time.
-            asyncio.ensure_future(self._once("reader", GOOD_FOR_S, self._begin_reader)).add_done_callback(_heard)
-            return await self._here(make, draw)
         return await self._view(make, draw)
 
     async def _begin_reader(self) -> None:
@@ -173,11 +169,11 @@ class Board:
         self, make: Callable[[views.Read], Awaitable[Any]], draw: Callable[[Any], T], *, takes_long: bool = False
     ) -> T:
         """What `draw` makes of what `make` puts together; of many models in another process."""
-        if self._is_large:
+        if self._is_large and (takes_long or self._reader.is_at_hand):
             return await (self._slow if takes_long else self._reader).do(partial(views.drawn, make, draw))
-        return await self._here(make, draw)
-
-    async def _here(self, make: Callable[[views.Read], Awaitable[Any]], draw: Callable[[Any], T]) -> T:
+        if self._is_large:
+            # A process takes a second to begin. This one has the view in less, in small parts.
+            asyncio.ensure_future(self._once("reader", GOOD_FOR_S, self._begin_reader)).add_done_callback(_heard)
         return await asyncio.to_thread(draw, await make(self._desk.do))
 
     # -- parts of them -----------------------------------------------------------------------------------------------

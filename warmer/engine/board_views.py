@@ -45,7 +45,7 @@ from warmer.core.idle_timeout import REMEMBERED, IdleTimeout
 from warmer.core.insight import Percentiles
 from warmer.core.learned import Learned
 from warmer.core.now import ModelDetail, ModelNow
-from warmer.core.override import windows
+from warmer.core.override import Overrides, windows
 from warmer.core.rollup import BeatSums, CallSums, hour_of, in_days
 from warmer.core.spec import ModelSpec
 from warmer.core.spent import Warming, spent_by_reason, usd_a_day
@@ -290,10 +290,11 @@ async def _warmed(
 
 def _lines(shown: Sequence[Shown], file: File, ledger: Ledger) -> list[Line]:
     with ledger.at_one_instant():
-        return [_line(one, file, ledger) for one in shown]
+        overrides = read_overrides(ledger)
+        return [_line(one, file, overrides, ledger) for one in shown]
 
 
-def _line(shown: Shown, file: File, ledger: Ledger) -> Line:
+def _line(shown: Shown, file: File, overrides: Overrides, ledger: Ledger) -> Line:
     entry, name, now = shown.entry, shown.entry.name, file.at
     begins, ends = window(Period.DAILY, now, entry.hours.zone)
     sums: Sequence[CallSums] = ledger.call_sums(hour_of(now - WEEK), file.zone, model=name)
@@ -313,7 +314,7 @@ def _line(shown: Shown, file: File, ledger: Ledger) -> Line:
         day=Day(
             begins=begins,
             ends=ends,
-            windows=windows(entry, read_overrides(ledger).of(name), begins, ends),
+            windows=windows(entry, overrides.of(name), begins, ends),
             marks=ledger.marks(name, begins),
             beats=sum(sum_.beats for sum_ in ledger.beat_sums(begins, file.zone, model=name)),
             calls=sum(sum_.calls for sum_ in sums if sum_.begins >= begins),

@@ -31,7 +31,7 @@ _may_be_out = sa.or_(beats.c.status.is_(None), sa.and_(beats.c.prediction_id.is_
 _is_held = sa.and_(beats.c.status.is_not(None), beats.c.prediction_id.is_not(None))
 # The most it may have cost is not known either: it was sent without a price, when no cap bound it.
 _is_beyond_reckoning = sa.and_(beats.c.reserved_micros.is_(None), sa.or_(_is_held, _may_be_out))
-_UNCOSTED = sa.select(
+_UNCOSTED_OF_ALL = sa.select(
     *(
         sa.func.coalesce(sa.func.sum(sa.case((counts, micros), else_=0)), 0)
         for counts, micros in (
@@ -44,8 +44,8 @@ _UNCOSTED = sa.select(
     beats.c.cost_micros.is_(None),
     beats.c.claimed_at >= _START,
     beats.c.claimed_at < _END,
-    sa.or_(_SCOPE == ALL_MODELS, beats.c.model == _SCOPE),
 )
+_UNCOSTED_OF_ONE = _UNCOSTED_OF_ALL.where(beats.c.model == _SCOPE)
 
 
 def spendings(connection: sa.Connection, limits: Iterable[Limit], at: datetime, *more: Stake) -> tuple[Spending, ...]:
@@ -62,8 +62,9 @@ def spendings(connection: sa.Connection, limits: Iterable[Limit], at: datetime, 
 
 def _of_beats(connection: sa.Connection, limit: Limit, at: datetime) -> Spending:
     asked = {"scope": limit.cap.model or ALL_MODELS, "start": limit.start, "end": limit.end, "at": at}
+    uncosted = _UNCOSTED_OF_ONE if limit.cap.model else _UNCOSTED_OF_ALL
     known, beyond = connection.execute(_KNOWN, asked).one()
-    held, reserved, unknown = connection.execute(_UNCOSTED, asked).one()
+    held, reserved, unknown = connection.execute(uncosted, asked).one()
     return Spending(
         limit=limit, settled_usd=_usd(known + held), reserved_usd=_usd(reserved), unknown_beats=int(beyond + unknown)
     )

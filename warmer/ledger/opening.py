@@ -13,7 +13,7 @@ from warmer.ledger.database import OPTION, Access, Database, explained
 from warmer.ledger.sql import SqlLedger
 from warmer.ledger.sqlite import SqliteFile
 
-HEAD = "0014"
+HEAD = "0015"
 """The newest revision in `migrations/versions`."""
 
 _BUSY_S = 30.0

@@ -73,6 +73,9 @@ _is_open = beats.c.status.is_(None)
 sa.Index("beats_open", beats.c.model, beats.c.slot, sqlite_where=_is_open, postgresql_where=_is_open)
 _is_uncosted = beats.c.cost_micros.is_(None)
 sa.Index("beats_uncosted", beats.c.claimed_at, sqlite_where=_is_uncosted, postgresql_where=_is_uncosted)
+sa.Index(
+    "beats_uncosted_of", beats.c.model, beats.c.claimed_at, sqlite_where=_is_uncosted, postgresql_where=_is_uncosted
+)
 
 spending = sa.Table(
     "spending",  # the known costs of beats, added up: a month of them is too many to go through at every beat
