@@ -49,7 +49,8 @@ def fuzz(target: str, seconds: float) -> Run:
     done = subprocess.run(
         [
             *(sys.executable, __file__, "--only", target, str(begun + seconds), str(grown), str(kept)),
-            *(f"-dict={words}", f"-timeout={SLOWEST_S}", f"-rss_limit_mb={MOST_MB}", f"-max_len={LONGEST_B}"),
+            *(f"-dict={words}", f"-rss_limit_mb={MOST_MB}", f"-max_len={LONGEST_B}"),
+            *(f"-timeout={SLOWEST_S}", f"-report_slow_units={SLOWEST_S}"),
             *(f"-artifact_prefix={finds}/", "-print_final_stats=1", "-close_fd_mask=1"),
         ],
         capture_output=True,
