@@ -67,10 +67,10 @@ def test_figures_are_those_of_the_ledger_and_every_view_can_be_drawn(db: Path) -
         beats, calls = list(ledger.beats()), list(ledger.requests())
         view = await board.overview(itself)
         assert [line.now.model for line in view.lines] == [LLAMA, SDXL, BLIP]
-        assert sum(line.day.beats for line in view.lines) == len(beats)
+        assert sum(line.day.marks.beat_count for line in view.lines) == len(beats)
         assert view.week is not None
         assert view.week_before is not None
-        assert view.week.calls == sum(line.day.calls for line in view.lines) == len(calls) > 5
+        assert view.week.calls == sum(line.day.marks.call_count for line in view.lines) == len(calls) > 5
         assert view.week.cold == sum(call.verdict is Verdict.COLD for call in calls)
         assert view.week_before.calls == 0
         assert view.today.settled_usd == sum(beat.cost_usd for beat in beats)

@@ -105,9 +105,13 @@ def line(model: str, **changes: Any) -> Line:
             begins=BEGINS,
             ends=ENDS,
             windows=((BEGINS + 8 * HOUR, BEGINS + 20 * HOUR),),
-            marks=Marks(beats=(NOON - HOUR,), calls=(NOON - 2 * HOUR,), cold=(NOON - 3 * HOUR,)),
-            beats=7,
-            calls=3,
+            marks=Marks(
+                beats=(NOON - HOUR,),
+                calls=(NOON - 2 * HOUR,),
+                cold=(NOON - 3 * HOUR,),
+                beat_count=7,
+                call_count=3,
+            ),
         ),
         waits=FOUND,
     )

@@ -135,7 +135,7 @@ UNSEEN = "not known yet"
 
 def _strip(one: Line, now: datetime) -> dict[str, Any]:
     """One day on one axis, in minutes from its beginning."""
-    day = one.day
+    day, marks = one.day, one.day.marks
     length = (day.ends - day.begins) / _MINUTE
 
     def at(moment: datetime) -> float:
@@ -145,16 +145,17 @@ def _strip(one: Line, now: datetime) -> dict[str, Any]:
         return "".join(f"M{at(moment):g} {top}v{height}" for moment in moments)
 
     opened = [(at(begins), at(ends)) for begins, ends in day.windows]
-    cold = number(len(day.marks.cold), "time") + " found cold" if day.marks.cold else "nothing found cold"
+    uses = f"{number(marks.beat_count, 'beat')}, {number(marks.call_count, 'call')}"
+    cold = number(len(marks.cold), "time") + " found cold" if marks.cold else "nothing found cold"
     held = one.now.reason is Reason.FLOOR_HELD
     return {
         "windows": [(begins, round(ends - begins, 1)) for begins, ends in opened],
-        "beats": bars(day.marks.beats, 6, 10),
-        "calls": bars(day.marks.calls, 18, 10),
-        "cold": bars(day.marks.cold, 3, 28),
+        "beats": bars(marks.beats, 6, 10),
+        "calls": bars(marks.calls, 18, 10),
+        "cold": bars(marks.cold, 3, 28),
         "now": at(now),
         "held": held,
-        "told": f"today: {number(day.beats, 'beat')}, {number(day.calls, 'call')}, {cold}; active {_hours(one)}",
+        "told": f"today: {uses}, {cold}; active {_hours(one)}",
     }
 
 

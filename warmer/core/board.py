@@ -53,6 +53,8 @@ class Marks:
     beats: tuple[datetime, ...] = ()
     calls: tuple[datetime, ...] = ()
     cold: tuple[datetime, ...] = ()  # either, found cold
+    beat_count: int = 0
+    call_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +65,6 @@ class Day:
     ends: datetime
     windows: tuple[Stretch, ...]  # active hours
     marks: Marks = Marks()
-    beats: int = 0
-    calls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,9 +132,10 @@ class Board:
         )
         return await self._view(make, draw)
 
-    async def _begin_reader(self) -> None:
+    async def _begin_reader(self, work: Callable[[Ledger], Any]) -> None:
+        """Have it there for the next who looks. It has done such work by then: the first time takes longest."""
         await self._clock.sleep(PAINTED_S)
-        await self._reader.begin()
+        await self._reader.do(work)
 
     async def _model(self, draw: Callable[[ModelView], T], name: str) -> T:
         spec, detail = self._fleet.spec, await self._console.model(name)
@@ -169,11 +170,13 @@ class Board:
         self, make: Callable[[views.Read], Awaitable[Any]], draw: Callable[[Any], T], *, takes_long: bool = False
     ) -> T:
         """What `draw` makes of what `make` puts together; of many models in another process."""
+        work = partial(views.drawn, make, draw)
         if self._is_large and (takes_long or self._reader.is_at_hand):
-            return await (self._slow if takes_long else self._reader).do(partial(views.drawn, make, draw))
+            return await (self._slow if takes_long else self._reader).do(work)
         if self._is_large:
             # A process takes a second to begin. This one has the view in less, in small parts.
-            asyncio.ensure_future(self._once("reader", GOOD_FOR_S, self._begin_reader)).add_done_callback(_heard)
+            beginning = self._once("reader", GOOD_FOR_S, lambda: self._begin_reader(work))
+            asyncio.ensure_future(beginning).add_done_callback(_heard)
         return await asyncio.to_thread(draw, await make(self._desk.do))
 
     # -- parts of them -----------------------------------------------------------------------------------------------

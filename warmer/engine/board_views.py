@@ -129,7 +129,7 @@ async def overview(
     lines = list[Line]()
     for start in range(0, len(shown), _LINES):
         lines += await read(partial(_lines, shown[start : start + _LINES], file))
-    today, month = await read(partial(_spent, _BOTH, None, file.caps, file))
+    today, month = await read(partial(_of_all, file))
     return Overview(
         at=file.at,
         zone=file.zone,
@@ -198,7 +198,7 @@ async def money(read: Read, *, file: File, counsel: Counsel | None) -> MoneyView
         begins = ends
     spells = await read(lambda ledger: ledger.floor_spells(since))
     warmings += [one for spell in spells for one in Warming.of_floor(spell, since, now, file.zone)]
-    today, month = await read(partial(_spent, _BOTH, None, file.caps, file))
+    today, month = await read(partial(_of_all, file))
     asked = limits(file.caps, now, file.zone)
     spendings = list[Spending]()
     for start in range(0, len(asked), MODELS_A_PAGE):
@@ -291,15 +291,16 @@ async def _warmed(
 def _lines(shown: Sequence[Shown], file: File, ledger: Ledger) -> list[Line]:
     with ledger.at_one_instant():
         overrides = read_overrides(ledger)
-        return [_line(one, file, overrides, ledger) for one in shown]
+        asked = [_limit(Period.DAILY, one.entry.name, one.entry.caps, file) for one in shown]
+        today = ledger.spendings(asked, file.at)
+        return [_line(one, spent, file, overrides, ledger) for one, spent in zip(shown, today, strict=True)]
 
 
-def _line(shown: Shown, file: File, overrides: Overrides, ledger: Ledger) -> Line:
+def _line(shown: Shown, today: Spending, file: File, overrides: Overrides, ledger: Ledger) -> Line:
     entry, name, now = shown.entry, shown.entry.name, file.at
     begins, ends = window(Period.DAILY, now, entry.hours.zone)
     sums: Sequence[CallSums] = ledger.call_sums(hour_of(now - WEEK), file.zone, model=name)
     waits = Percentiles.of_waits(Waits.sum(sum_.waits for sum_ in sums))
-    (today,) = _spent([Period.DAILY], name, entry.caps, file, ledger)
     last_beat: Observation | None = ledger.latest_beat(name)
     return Line(
         now=shown.now,
@@ -316,8 +317,6 @@ def _line(shown: Shown, file: File, overrides: Overrides, ledger: Ledger) -> Lin
             ends=ends,
             windows=windows(entry, overrides.of(name), begins, ends),
             marks=ledger.marks(name, begins),
-            beats=sum(sum_.beats for sum_ in ledger.beat_sums(begins, file.zone, model=name)),
-            calls=sum(sum_.calls for sum_ in sums if sum_.begins >= begins),
         ),
         waits=ledger.met(now - WEEK, limit=_WAITS_SHOWN, model=name),
     )
@@ -345,16 +344,16 @@ def _cap(caps: Iterable[Cap], model: str | None, period: Period) -> Cap | None:
     return min(own, key=lambda cap: cap.usd, default=None)
 
 
-def _spent(
-    periods: Iterable[Period], model: str | None, caps: Iterable[Cap], file: File, ledger: Ledger
-) -> Sequence[Spending]:
-    """What counts against the caps of a model, or of all, for those periods; where there is none, against any."""
-    asked, caps = [], tuple(caps)
-    for period in periods:
-        start, end = window(period, file.at, file.zone)
-        cap = _cap(caps, model, period) or Cap(model=model, period=period, usd=Decimal(1))
-        asked.append(Limit(cap=cap, start=start, end=end))
-    return ledger.spendings(asked, file.at)
+def _limit(period: Period, model: str | None, caps: Iterable[Cap], file: File) -> Limit:
+    """The cap of a model, or of all, for that period; where there is none, any."""
+    start, end = window(period, file.at, file.zone)
+    cap = _cap(caps, model, period) or Cap(model=model, period=period, usd=Decimal(1))
+    return Limit(cap=cap, start=start, end=end)
+
+
+def _of_all(file: File, ledger: Ledger) -> Sequence[Spending]:
+    """What counts against the caps over all models, or would: today, and this month."""
+    return ledger.spendings([_limit(period, None, file.caps, file) for period in _BOTH], file.at)
 
 
 def _days(file: File) -> tuple[date, ...]:

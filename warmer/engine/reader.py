@@ -54,10 +54,6 @@ class Reader:
         """Whether the process is there: what is asked of it need not wait for its beginning."""
         return self._child is not None and self._child is self._proved
 
-    async def begin(self) -> None:
-        """Have it there for the next who looks."""
-        await self.do(_nothing)
-
     def close(self) -> None:
         """Begin nothing any more, and end what was begun."""
         self._is_closed = True
@@ -125,10 +121,6 @@ def serve(niceness: int) -> None:
             work = pickle.load(asked)  # noqa: S301 - the same
             pickle.dump(outcome(work, ledger), told)
             told.flush()
-
-
-def _nothing(_: Ledger) -> None:
-    return None
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -68,6 +68,8 @@ class Archive(Transactions):
             beats=tuple(row.begins for row in rows if row.is_beat),
             calls=tuple(row.begins for row in rows if not row.is_beat),
             cold=tuple(row.begins for row in rows if row.is_cold),
+            beat_count=sum(row.number for row in rows if row.is_beat),
+            call_count=sum(row.number for row in rows if not row.is_beat),
         )
 
     def met(

@@ -48,6 +48,15 @@ _UNCOSTED_OF_ALL = sa.select(
 _UNCOSTED_OF_ONE = _UNCOSTED_OF_ALL.where(beats.c.model == _SCOPE)
 
 
+def _spent(uncosted: sa.Select[Any]) -> sa.Select[Any]:
+    """One row of both."""
+    parts = _KNOWN.subquery("known"), uncosted.subquery("uncosted")
+    return sa.select(*(column for part in parts for column in part.c)).select_from(parts[0].join(parts[1], sa.true()))
+
+
+_SPENT_BY_ONE, _SPENT_BY_ALL = _spent(_UNCOSTED_OF_ONE), _spent(_UNCOSTED_OF_ALL)
+
+
 def spendings(connection: sa.Connection, limits: Iterable[Limit], at: datetime, *more: Stake) -> tuple[Spending, ...]:
     """What counts against each limit at `at`: known costs, the reservations of beats whose cost is not, and floors.
 
@@ -62,9 +71,8 @@ def spendings(connection: sa.Connection, limits: Iterable[Limit], at: datetime, 
 
 def _of_beats(connection: sa.Connection, limit: Limit, at: datetime) -> Spending:
     asked = {"scope": limit.cap.model or ALL_MODELS, "start": limit.start, "end": limit.end, "at": at}
-    uncosted = _UNCOSTED_OF_ONE if limit.cap.model else _UNCOSTED_OF_ALL
-    known, beyond = connection.execute(_KNOWN, asked).one()
-    held, reserved, unknown = connection.execute(uncosted, asked).one()
+    query = _SPENT_BY_ONE if limit.cap.model else _SPENT_BY_ALL
+    known, beyond, held, reserved, unknown = connection.execute(query, asked).one()
     return Spending(
         limit=limit, settled_usd=_usd(known + held), reserved_usd=_usd(reserved), unknown_beats=int(beyond + unknown)
     )

@@ -262,7 +262,7 @@ def _slots(table: sa.Table, at: sa.ColumnElement[Any], is_beat: int) -> sa.Selec
         sa.select(
             _fixed(is_beat).label("is_beat"),
             sa.type_coerce(begins, Instant).label("begins"),
-            sa.func.count().label("count"),
+            sa.func.count().label("number"),
             is_cold.label("is_cold"),
         )
         .where(table.c.model == _MODEL, at >= sa.bindparam("since", type_=Instant))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import timedelta
 from decimal import Decimal
@@ -201,16 +201,17 @@ def evidence_of(row: sa.RowMapping) -> Evidence:
     )
 
 
-def met_of(row: sa.Row[Any]) -> Met:
-    """What a beat or a call met."""
+def met_of(row: Iterable[Any]) -> Met:
+    """What a beat or a call met. The row is one of `queries.met`."""
+    model, at, wait_s, gap_s, verdict, reason, status, error, cost_micros = row  # a page has thousands of them
     return Met(
-        model=row.model,
-        at=row.at,
-        wait_s=row.wait_s,
-        gap_s=row.gap_s,
-        verdict=Verdict(row.verdict or Verdict.UNSURE),
-        reason=None if row.reason is None else Reason(row.reason),
-        status=row.status,
-        error=row.error,
-        cost_usd=None if row.cost_micros is None else from_micros(row.cost_micros),
+        model=model,
+        at=at,
+        wait_s=wait_s,
+        gap_s=gap_s,
+        verdict=Verdict.UNSURE if verdict is None else Verdict(verdict),
+        reason=None if reason is None else Reason(reason),
+        status=status,
+        error=error,
+        cost_usd=None if cost_micros is None else from_micros(cost_micros),
     )
