@@ -202,7 +202,7 @@ class WorldProvider:
         """The world's versions of the model."""
         return tuple(version.id for version in self._world.model(target.slug).versions)
 
-    async def admit(self) -> None:
+    async def admit(self, apart_s: float = 0.0) -> None:
         """Always at once."""
 
     async def create(self, request: BeatRequest) -> Prediction:

@@ -81,14 +81,14 @@ def test_hours_that_cost_more_than_the_cap_are_never_begun_and_each_day_says_so_
 
     async def scene() -> list[tuple[float, int]]:
         async with Play(db, file_of(floor("08:00-20:00", six)), watch=False, start=MIDNIGHT) as play:
-            await asyncio.sleep((3 * DAY).total_seconds() - 60)
+            await asyncio.sleep((2 * DAY).total_seconds() - 60)
         return changes(play)
 
     assert run(scene()) == []
     assert [(line["scope"], line["reserve_usd"], line["spent_usd"]) for line in told(lines)] == [
         ("all models", 12 * AN_HOUR, 0)
-    ] * 3
-    assert [line["until"] for line in told(lines)] == [MIDNIGHT + number * DAY for number in range(1, 4)]
+    ] * 2
+    assert [line["until"] for line in told(lines)] == [MIDNIGHT + number * DAY for number in range(1, 3)]
     skipped = [line for line in lines if line["event"] == "beat.skipped" and line["reason"] == Reason.OVER_BUDGET]
     assert {line["cap"] for line in skipped} == {"daily of all models"}
     assert set(ticks(ledger_at(db))) == {Reason.OVER_BUDGET, Reason.CLOSED}
@@ -102,13 +102,13 @@ def test_a_cap_that_they_just_fit_lets_them_be_held_each_day_and_is_never_passed
 
     async def scene() -> list[tuple[float, int]]:
         async with Play(db, file_of(floor(line, twelve)), watch=False, start=MIDNIGHT) as play:
-            await asyncio.sleep((3 * DAY).total_seconds() - 60)
+            await asyncio.sleep((2 * DAY).total_seconds() - 60)
         return changes(play)
 
     windows = line.count("-")
-    assert len(run(scene())) == 3 * 2 * windows
+    assert len(run(scene())) == 2 * 2 * windows
     ledger = ledger_at(db)
-    for number in range(3):
+    for number in range(2):
         begin = MIDNIGHT + number * DAY
         spent = counts(ledger, twelve, begin + DAY - HOUR / 2)
         assert twelve.usd - Decimal("0.01") < spent.settled_usd <= twelve.usd

@@ -159,7 +159,7 @@ def test_the_first_beat_wakes_it_and_the_next_one_finds_it_warm(met: Met) -> Non
     for one in (met.cold, met.warm):
         assert (one.status, one.error) == (Status.SUCCEEDED, None)
         assert one.created_at <= one.started_at <= one.completed_at
-        assert one.wait_s is not None and one.run_s is not None and one.run_s > 0
+        assert one.wait_s is not None and one.run_s is not None and one.run_s >= 0
     assert judge(Use.of(met.cold), (), DEFAULT_WARM_WAIT_S) is Verdict.COLD
     assert judge(Use.of(met.warm), (), PATIENT_S) is Verdict.WARM
     assert met.cold.completed_at <= met.warm.created_at

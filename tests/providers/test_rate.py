@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +16,8 @@ from warmer.core.spec import Target, TargetKind
 from warmer.errors import Throttled
 from warmer.providers.rate import Limit, RateBudget
 from warmer.providers.replicate import Replicate
+
+START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
 
 class Throttle:
@@ -240,3 +242,28 @@ def test_the_same_account_goes_on_at_its_pace(client: Any, jump: Any, changed: d
         assert (client(answer, before=first, **changed).held > timedelta(seconds=29)) is goes_on
 
     asyncio.run(scene())
+
+
+def test_a_crowd_that_is_resolved_and_followed_holds_up_no_other_read(virtual: Any, client: Any) -> None:
+    asked = list[str]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        facts = {"results": [], "latest_version": {"id": "v"}}
+        return httpx.Response(200, json=facts | {"id": request.url.path[-3:], "status": "processing"})
+
+    replicate = client(answer, clock=virtual, reads_per_minute=60)
+    resolving = [
+        replicate.describe(Target(kind=TargetKind.MODEL, owner="acme", name=f"m{number}")) for number in range(50)
+    ]
+
+    async def look() -> None:
+        await virtual.sleep(5)
+        before = len(asked)
+        await replicate.recent(START)
+        assert len(asked) - before <= 4
+        assert {path.split("/")[2] for path in asked[:before]} == {"models", "predictions"}
+
+    following = [replicate.read(f"p{number}") for number in range(10, 60)]
+    asyncio.run(virtual.run(*resolving, *following, look(), until=150))
+    assert len(asked) == 101

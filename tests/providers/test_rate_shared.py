@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmer.errors import LedgerError
-from warmer.providers.rate import Limit, RateBudget
+from warmer.providers.rate import LONGEST_SPREAD_S, Limit, RateBudget
 from warmer.providers.rate_shared import SharedRate
 from warmer.testing import VirtualClock, run
 
@@ -183,6 +183,41 @@ def test_creates_are_taken_some_together_too_and_go_out_evenly() -> None:
         assert min(b - a for a, b in pairwise(grown)) > 0.99 * 60 / 2700 / 2  # none goes ahead of its turn
     together = sorted(moment for one in sent for moment in one)
     assert all(last - first > 0.8 for first, last in zip(together, together[50:], strict=False))
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_beats_that_were_held_up_together_come_apart_again_and_none_waits_long_for_that(is_shared: bool) -> None:
+    every_s, models, apart_s = 30.0, 300, 1 / 11
+
+    async def scene() -> tuple[list[float], list[tuple[float, float]]]:
+        loop, sent, waits = asyncio.get_running_loop(), list[float](), list[tuple[float, float]]()
+        alone = RateBudget(clock(), 3000, careful=True)
+        two = rates(Board(), 2, 3000, careful=True) if is_shared else [alone, alone]
+
+        async def model(number: int) -> None:
+            rate = two[number % 2]
+            await asyncio.sleep(24 * number / models)
+            while (asked := loop.time()) < 28 * every_s:
+                await rate.admit(apart_s)
+                waits.append((asked, loop.time() - asked))
+                sent.append(loop.time())
+                rate.sent()
+                await rate.accepted()
+                await asyncio.sleep(every_s)
+
+        await asyncio.gather(*map(model, range(models)))
+        return sorted(sent), waits
+
+    sent, waits = run(scene())
+    # The pace has grown by then; two that take turns may wait for each other.
+    assert max(wait for asked, wait in waits if asked > every_s) < (3.0 if is_shared else 1.5) * LONGEST_SPREAD_S
+    assert max(wait for asked, wait in waits if asked > 26 * every_s) < apart_s + 0.01
+    closest = [
+        min(after - one for one, after in zip(sent, sent[11:], strict=False) if begin < one < begin + every_s)
+        for begin in (every_s, 26 * every_s)
+    ]
+    assert closest[0] < 0.7
+    assert closest[1] > 0.9
 
 
 @given(

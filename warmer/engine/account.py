@@ -104,6 +104,7 @@ class Account:
             budgets=budgets or Budgets(desk, clock, tells_others=holds_as is not None),
             sights=sights,
             outgoing=outgoing,
+            models=models,
         )
         return cls(
             title=title,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -24,6 +25,7 @@ from warmer.engine.learning import Learning
 from warmer.engine.outgoing import Outgoing
 from warmer.engine.overriding import Overriding
 from warmer.engine.sights import Sights
+from warmer.engine.spread import Spread
 from warmer.engine.standing import Standing
 from warmer.engine.traffic import Traffic
 from warmer.errors import ProviderError
@@ -63,13 +65,15 @@ class Heartbeat:
         budgets: Budgets,
         sights: Sights,
         outgoing: Outgoing,
+        models: Callable[[], Sequence[ModelSpec]],
     ) -> None:
+        """`models`: those in force that are warmed through `provider`."""
         self._provider, self._desk, self._clock = provider, desk, clock
         self._standing, self._traffic, self._contracts = standing, traffic, contracts
         self._learning, self.budgets, self._outgoing = learning, budgets, outgoing
         self._host_time = HostTime(provider, clock)
         self._overriding, self._sights, self._inputs = Overriding(), sights, inputs
-        self._cuts = Cuts(desk)
+        self._cuts, self._spread = Cuts(desk), Spread(models)
 
     async def tick(self, spec: ModelSpec, *, left: bool = False, asked: bool = False) -> Tick:
         """Decide once, and act. Never raises a ProviderError: what the provider says becomes standing.
@@ -200,7 +204,7 @@ class Heartbeat:
             return request
         if spec.traffic:
             await self._traffic.refresh()
-        await self._provider.admit()
+        await self._provider.admit(self._spread.apart_s)
         return await self._cuts.fitting(spec, await self._inputs.fitting(spec, request))
 
     async def _beat(self, spec: ModelSpec, request: BeatRequest, reason: Reason, state: ModelState) -> Tick:

@@ -110,8 +110,11 @@ class Provider(Protocol):
         """The target's versions, newest first; empty where the provider does not list them."""
         ...
 
-    async def admit(self) -> None:
-        """Return when the account's rate allows one more create: first come, first served."""
+    async def admit(self, apart_s: float = 0.0) -> None:
+        """Return when the account's rate allows one more create: first come, first served.
+
+        `apart_s`: how far apart they are to go out, in seconds, as long as none waits for long.
+        """
         ...
 
     async def create(self, request: BeatRequest) -> Prediction:

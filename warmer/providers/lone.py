@@ -22,7 +22,7 @@ class LoneHost:
         """None: it runs what it runs."""
         return ()
 
-    async def admit(self) -> None:
+    async def admit(self, apart_s: float = 0.0) -> None:
         """At once: nobody limits how often it is called."""
 
     async def first_output(self, stream: str) -> None:

@@ -19,6 +19,8 @@ LONGEST_PROBE_S = 3600.0
 LONGEST_GUESS_S = 60.0
 """No spacing longer than this is concluded from one long wait: the strongest limit known is 6 a minute."""
 LONGEST_INTERVAL_S = 600.0
+LONGEST_SPREAD_S = 0.5
+"""No create waits longer for others to go out before it evenly."""
 _CAUGHT_UP = 2
 """Creates that may go at once: one that woke late holds up none of those behind it."""
 _MARGIN_S = 1.0  # providers round the seconds they name
@@ -76,10 +78,11 @@ class Pace:
         second = max(1, int(self.per_minute * HEADROOM / 60))
         return min(second, _CAUGHT_UP) if self.careful else second
 
-    def take(self, now: float, count: int = 1) -> float:
+    def take(self, now: float, count: int = 1, *, apart_s: float = 0.0) -> float:
         """Take `count` requests. The seconds to wait first, where they are too many; 0: taken.
 
         Beyond half a burst they are taken ahead: the next one waits for longer, and who took them spaces them.
+        `apart_s`: how far apart they are to be, if that is more than the pace asks for.
         """
         at_once = min(count, max(1, self.burst // 2))  # to wait for all of a burst would lose some of the rate
         delay = max(self.held_until, self.due - (self.burst - at_once) * self.interval_s) - now
@@ -88,7 +91,7 @@ class Pace:
         if self.refused_at is not None and now - self.changed_at >= self.probe_after_s:
             self.changed_at, self.is_raised = now, True
             self._quicken()
-        self.due = max(self.due, now) + count * self.interval_s
+        self.due = max(self.due, now) + count * max(self.interval_s, apart_s)
         return 0.0
 
     def note_sent(self, now: float) -> None:
@@ -147,6 +150,11 @@ class Pace:
             self.burst, self.refused_at, self.probe_after_s = self.full_burst, None, PROBE_AFTER_S
 
 
+def still(apart_s: float, waited_s: float) -> float:
+    """How far apart requests are to go out of which one has waited so long: evenly, unless that keeps it too long."""
+    return apart_s if waited_s < LONGEST_SPREAD_S else 0.0
+
+
 class Spacing:
     """Spaces what was admitted one by one, and then held up together: a busy machine lets it go in one moment.
 
@@ -179,10 +187,11 @@ class RateBudget:
         """How long the provider still wants nothing to be sent; zero where it does not mind."""
         return timedelta(seconds=max(0.0, self._pace.held_until - self._clock.monotonic()))
 
-    async def admit(self) -> None:
-        """Return when one more request may be sent."""
+    async def admit(self, apart_s: float = 0.0) -> None:
+        """Return when one more request may be sent: `apart_s` after the last one, or within LONGEST_SPREAD_S."""
+        asked = self._clock.monotonic()
         async with self._turn:
-            while delay := self._pace.take(self._clock.monotonic()):
+            while delay := self._pace.take((now := self._clock.monotonic()), apart_s=still(apart_s, now - asked)):
                 await self._clock.sleep(delay)
 
     def sent(self) -> float:

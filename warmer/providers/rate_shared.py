@@ -13,7 +13,7 @@ from typing import TypeVar
 from warmer.core.note import read_note
 from warmer.errors import LedgerError
 from warmer.ports import Clock, Notes
-from warmer.providers.rate import Limit, Pace
+from warmer.providers.rate import Limit, Pace, still
 
 T = TypeVar("T")
 
@@ -69,12 +69,17 @@ class SharedRate:
         """How long the provider still wants nothing to be sent, as far as this process knows."""
         return timedelta(seconds=max(0.0, self._pace.held_until - self._now()))
 
-    async def admit(self) -> None:
-        """Return when one more request may be sent by any of the processes."""
+    async def admit(self, apart_s: float = 0.0) -> None:
+        """Return when one more request may be sent by any of the processes: as `RateBudget.admit`."""
+        asked = self._clock.monotonic()
+
+        def take(pace: Pace, now: float) -> float:
+            return self._take(pace, now, still(apart_s, self._clock.monotonic() - asked))
+
         async with self._turn:
             if self._clock.monotonic() >= self._until:
                 self._left, self._batch = 0, 1
-            while self._left <= 0 and (delay := await self._change(self._take)):
+            while self._left <= 0 and (delay := await self._change(take)):
                 await self._clock.sleep(min(delay, _LOOK_AGAIN_S) + self._jitter() * _JITTER_S)
             self._left -= 1
             if (early_s := self._next - self._clock.monotonic()) > 0:
@@ -95,14 +100,14 @@ class SharedRate:
         self._left, self._batch = 0, 1
         await self._change(lambda pace, now: pace.refused(now, sent_at, wait.total_seconds(), stated))
 
-    def _take(self, pace: Pace, now: float) -> float:
-        at_once = max(1, pace.burst // 2)
-        count = max(1, min(self._batch, max(at_once, int(_AHEAD_S / pace.interval_s))))
-        delay = pace.take(now, count)
+    def _take(self, pace: Pace, now: float, apart_s: float) -> float:
+        at_once, each_s = max(1, pace.burst // 2), max(pace.interval_s, apart_s)
+        count = max(1, min(self._batch, max(at_once, int(_AHEAD_S / each_s))))
+        delay = pace.take(now, count, apart_s=apart_s)
         if not delay:
             pace.note_sent(now)
             self._left, self._until = count, self._clock.monotonic() + _LEASE_S
-            self._next, self._apart_s = self._clock.monotonic(), pace.interval_s if count > at_once else 0.0
+            self._next, self._apart_s = self._clock.monotonic(), each_s if count > at_once else 0.0
             self._batch = min(2 * count, AT_ONCE)
         return delay
 

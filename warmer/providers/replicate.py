@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import math
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -84,6 +86,7 @@ class Replicate:
                 self._creates = before._creates
             if before._account.reads_per_minute == account.reads_per_minute:
                 self._reads = before._reads
+        self._resolving, self._following = asyncio.Lock(), asyncio.Lock()
         self._spacing = Spacing(clock, account.creates_per_minute)
         self._theirs = HostClock(clock)
         self._cuts, self._is_cut_off = 0, False  # how often nobody was there, and whether nobody has answered since
@@ -147,9 +150,9 @@ class Replicate:
         found = [word(item, "id") for item in items] if isinstance(items, list) else []
         return tuple(version for version in found if version is not None)
 
-    async def admit(self) -> None:
+    async def admit(self, apart_s: float = 0.0) -> None:
         """Return when the account's rate allows one more create: first come, first served."""
-        await self._creates.admit()
+        await self._creates.admit(apart_s)
 
     async def create(self, request: BeatRequest) -> Prediction:
         """Send one prediction, once. Raises Doubtful where it may have been accepted without a reply."""
@@ -191,7 +194,7 @@ class Replicate:
         """The prediction as it stands. Raises Unavailable where the provider does not know it, or not yet."""
         about = f"prediction {prediction_id}"
         try:
-            reply = await self._read("GET", _prediction_path(prediction_id), about=about)
+            reply = await self._read("GET", _prediction_path(prediction_id), about=about, among=self._following)
         except ModelRefused as exc:
             gone = str(exc)
         else:
@@ -251,7 +254,7 @@ class Replicate:
         await self._streams.close()
 
     async def _model(self, target: Target) -> Contract:
-        model = (await self._read("GET", _model_path(target), about=target.slug)).body
+        model = (await self._read("GET", _model_path(target), about=target.slug, among=self._resolving)).body
         if not isinstance(model, Mapping):
             raise Unavailable(
                 f"what the provider says of {target.slug} could not be read. It is worth another try later"
@@ -315,8 +318,12 @@ class Replicate:
         about: str,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        among: asyncio.Lock | None = None,
     ) -> Reply:
         """A successful reply to something harmless to repeat; repeated where that may help, and was not waited for.
+
+        `among`: of these one alone stands in the line that the rate makes of all. A thousand models that begin together
+        would else hold up the list of calls, which all of them wait for, and what is to be canceled.
 
         Where nothing comes back, it is seen whether anything does, before that is laid at anybody's door. Where nobody
         was there at any time since, that is why.
@@ -329,7 +336,8 @@ class Replicate:
                 break
             if attempt:
                 await self._clock.sleep((0.5 + self._jitter()) * 2 ** (attempt - 1) / 2)
-            await self._reads.admit()
+            async with among or nullcontext():
+                await self._reads.admit()
             sent_at = self._reads.sent()
             try:
                 reply = await self._send(method, path, params=params, body=body)
