@@ -28,7 +28,7 @@ again:  ## the tests that failed last, three at the most, with nothing beside th
 
 .PHONY: thorough
 thorough: $(STAMP)  ## all drawn cases, weeks of virtual time and whole matrices: most of an hour
-	WARMER_THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/core tests/config tests/providers tests/engine
+	WARMER_THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/core tests/config tests/providers tests/engine tests/ledger
 
 check: $(STAMP)  ## style, types and the borders between the rooms
 	$(BIN)/ruff format --check .

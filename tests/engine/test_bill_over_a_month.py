@@ -157,7 +157,7 @@ async def customers(stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [name if name in ("public", "deployment") else pytest.param(name, marks=pytest.mark.thorough) for name in CLASSES],
+    [name if name == "public" else pytest.param(name, marks=pytest.mark.thorough) for name in CLASSES],
 )
 def test_a_month_of_beats_adds_up_to_what_the_host_bills_because_of_them(db: Path, name: str) -> None:
     case = CLASSES[name]

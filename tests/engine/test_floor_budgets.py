@@ -192,7 +192,7 @@ def test_a_second_instance_that_does_not_fit_leaves_the_first_as_it_is(db: Path)
 def test_hours_without_end_need_a_cap_of_a_whole_day(db: Path, hours: float, made: int) -> None:
     async def scene() -> None:
         async with Play(db, file_of(floor("24/7", cap(hours))), watch=False) as play:
-            await asyncio.sleep((2 * DAY).total_seconds())
+            await asyncio.sleep((1.6 * DAY).total_seconds())
             assert len(changes(play)) == made
 
     run(scene())

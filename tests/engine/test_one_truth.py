@@ -190,7 +190,9 @@ def every(entry: ModelSpec, seconds: float) -> ModelSpec:
             marks=pytest.mark.thorough,
         ),
         pytest.param(AWARE, "office", 0.2, MINUTE_S, 150, id="aware-learned"),
-        pytest.param(AWARE, "bursts", 0.8, FIVE_MINUTES_S, 150, id="aware-learned-over-a-day"),
+        pytest.param(
+            AWARE, "bursts", 0.8, FIVE_MINUTES_S, 150, id="aware-learned-over-a-day", marks=pytest.mark.thorough
+        ),
         pytest.param(AWARE, "timer", 0.4, FIVE_MINUTES_S, 80, id="aware-learned-beside-a-timer"),
         pytest.param(
             every(FIXED, 80), "office", 0.2, MINUTE_S, 150, id="fixed-by-the-file", marks=pytest.mark.thorough
@@ -210,7 +212,7 @@ def every(entry: ModelSpec, seconds: float) -> ModelSpec:
             marks=pytest.mark.thorough,
         ),
         pytest.param(every(PRICED, 200), "timer", 0.2, FIVE_MINUTES_S, 8, id="a-price-by-the-file"),
-        pytest.param(PRICED, "office", 0.25, FIVE_MINUTES_S, 8, id="a-price-learned"),
+        pytest.param(PRICED, "office", 0.25, FIVE_MINUTES_S, 8, id="a-price-learned", marks=pytest.mark.thorough),
     ],
 )
 def test_the_daemon_and_a_backtest_decide_alike(

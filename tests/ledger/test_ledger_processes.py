@@ -109,7 +109,7 @@ def integrity(address: str) -> str:
         connection.close()
 
 
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.thorough), 4])
 def test_processes_that_make_the_ledger_in_the_same_instant_all_succeed(
     spawn: Spawn, fresh: Callable[[], str], count: int
 ) -> None:
